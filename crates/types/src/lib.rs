@@ -1,0 +1,34 @@
+//! The words of Kontiki: ids, positions, entries, peer messages, regions, commands, limits.
+//!
+//! Every other crate speaks in these. There is no behaviour here beyond small arithmetic and
+//! predicates, no I/O, and no serialization: bytes are made in `kontiki-codec` (disk and peers)
+//! and `kontiki-proto` (clients) and nowhere else.
+//!
+//! Reading order: [`id`], [`position`], [`time`], [`entry`], [`membership`], [`message`] (what a
+//! Raft group speaks), then [`key`], [`region`], [`command`], [`outcome`] (what the store speaks),
+//! and [`limits`].
+
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod entry;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod membership;
+pub mod message;
+pub mod outcome;
+pub mod position;
+pub mod region;
+pub mod time;
+
+pub use command::{Command, Header, WriteBatch};
+pub use entry::{Entry, EntryKind, HardState, SnapshotMeta};
+pub use id::{ClientId, ClusterId, PeerId, RegionId, RequestId, StoreId};
+pub use key::KeyRange;
+pub use membership::{Membership, PeerRole};
+pub use message::{AppendOutcome, Body, Message};
+pub use outcome::{Outcome, Refusal};
+pub use position::{Index, Position, Term};
+pub use region::{Epoch, Peer, Region};
+pub use time::Moment;
