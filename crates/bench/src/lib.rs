@@ -1,0 +1,3 @@
+//! Load, side by side with peers.
+
+#![forbid(unsafe_code)]

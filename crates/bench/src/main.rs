@@ -1,0 +1,5 @@
+//! Entry point.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

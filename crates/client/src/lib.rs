@@ -1,0 +1,3 @@
+//! The Rust client: routing, batching, retries with deadline, exactly-once sessions.
+
+#![forbid(unsafe_code)]

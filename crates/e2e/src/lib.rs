@@ -1,0 +1,3 @@
+//! End-to-end tests: the real binary, real sockets, kill -9.
+
+#![forbid(unsafe_code)]

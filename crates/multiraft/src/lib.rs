@@ -1,0 +1,3 @@
+//! Many Raft groups as one pure event loop.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The wire messages clients see (kontiki.v1). No logic.
+
+#![forbid(unsafe_code)]

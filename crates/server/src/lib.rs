@@ -1,0 +1,3 @@
+//! A store process: configuration, services, assembly.
+
+#![forbid(unsafe_code)]

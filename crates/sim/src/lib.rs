@@ -1,0 +1,3 @@
+//! Whole clusters in virtual time, from one seed.
+
+#![forbid(unsafe_code)]

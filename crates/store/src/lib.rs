@@ -1,0 +1,3 @@
+//! Regions: raw key-value commands applied exactly once.
+
+#![forbid(unsafe_code)]
