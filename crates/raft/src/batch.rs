@@ -1,0 +1,126 @@
+//! What a [`crate::Node`] wants done: drained by the driver after each round of inputs.
+//!
+//! The driver needs no knowledge of Raft: it executes `store` operations in order, sends each
+//! message once the operation it names is durable, hands `apply` to the state machine, and reports
+//! back with `on_persisted`, `on_applied` and friends.
+
+use kontiki_types::{Entry, HardState, Index, Membership, Message, PeerId, SnapshotMeta, Term};
+
+/// Number of a store operation of one group: grows by one, executed in order. 0 is "nothing".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct Seq(pub u64);
+
+/// The outputs of one round. Reused between rounds; `Node::take` appends to it.
+#[derive(Default, Debug)]
+pub struct Batch {
+    /// At most one operation a round.
+    pub store: Option<StoreOp>,
+    /// Messages, each with the store operation it must wait for.
+    pub send: Vec<Outgoing>,
+    /// Entries to apply: committed and durable on this peer, consecutive, each handed out once.
+    pub apply: Vec<Entry>,
+    /// Reads whose index is known: serve each once `index` is applied.
+    pub reads: Vec<ReadReady>,
+    /// Reads that could not be confirmed; the caller tries again, elsewhere if it likes.
+    pub reads_failed: Vec<ReadId>,
+    /// What callbacks and logs want to know, in order.
+    pub notices: Vec<Notice>,
+}
+
+/// Make this durable, in this order: snapshot, truncation and entries, hard state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreOp {
+    /// Its number.
+    pub seq: Seq,
+    /// The log restarts here: everything before and, unless the entry at this position is kept
+    /// (`keep_tail`), everything after is dropped.
+    pub snapshot: Option<StoredSnapshot>,
+    /// Entries to append; when the first index is not past the last of the log, what stands there
+    /// and after is replaced.
+    pub entries: Vec<Entry>,
+    /// New hard state.
+    pub hard_state: Option<HardState>,
+    /// Nothing in here must be durable before anything is said (a lone commit hint).
+    pub lazy: bool,
+}
+
+/// The part of a [`StoreOp`] that follows an installed snapshot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredSnapshot {
+    /// Where the log restarts, and with which membership.
+    pub meta: SnapshotMeta,
+    /// The log holds this very entry, so entries after it stay.
+    pub keep_tail: bool,
+}
+
+/// A message and what must be durable before it may leave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outgoing {
+    /// Wait for this operation; `Seq(0)`: send at once.
+    pub after: Seq,
+    /// What to send.
+    pub message: Message,
+}
+
+/// The caller's name for a read; never reused within a process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ReadId(pub u64);
+
+/// A confirmed read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadReady {
+    /// Which.
+    pub id: ReadId,
+    /// Serve it once this index is applied.
+    pub index: Index,
+}
+
+/// Things that happened, for callbacks, logs and the layer above.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// This peer leads from now on; its no-op entry stands at `index`.
+    LeaderStart {
+        /// The new term.
+        term: Term,
+        /// Index of the no-op.
+        index: Index,
+    },
+    /// This peer leads no more; entries it proposed may or may not commit.
+    LeaderStop {
+        /// The term that ended.
+        term: Term,
+    },
+    /// This peer learned who leads, or lost its leader.
+    LeaderChanged {
+        /// Current term.
+        term: Term,
+        /// Who leads, if known.
+        leader: Option<PeerId>,
+    },
+    /// A membership took effect at append.
+    MembershipAppended(Membership),
+    /// The membership entry at this index is committed.
+    MembershipCommitted {
+        /// Where.
+        index: Index,
+        /// What.
+        membership: Membership,
+    },
+    /// A follower's log cannot be continued: make a snapshot and stream it there. Answer with
+    /// `on_snapshot_sent`.
+    SnapshotWanted {
+        /// Who needs it.
+        to: PeerId,
+        /// Echo in the `Snapshot` message that closes the stream.
+        session: u64,
+    },
+    /// A snapshot arrived and is newer than this log: install it, then `on_snapshot_installed`.
+    SnapshotInstall(SnapshotMeta),
+    /// A transfer of leadership ended.
+    TransferEnded {
+        /// To whom.
+        to: PeerId,
+        /// It succeeded.
+        done: bool,
+    },
+}

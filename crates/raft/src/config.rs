@@ -1,0 +1,63 @@
+//! What a [`crate::Node`] is told at birth.
+
+use std::time::Duration;
+
+use kontiki_types::{Entry, HardState, Index, PeerId, SnapshotMeta, limits};
+
+/// Settings of one peer; they may differ between peers without harm to safety.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This peer.
+    pub id: PeerId,
+    /// Shortest time without a leader before campaigning; the actual one is drawn between this and
+    /// twice this. Default 1 s, JRaft's and etcd's.
+    pub election_timeout: Duration,
+    /// Time between heartbeats of a leader. Default a tenth of the election timeout.
+    pub heartbeat_interval: Duration,
+    /// Seed of the election jitter; give each peer its own.
+    pub seed: u64,
+    /// Most entry bytes in one append message. Default 1 MiB.
+    pub append_bytes_max: usize,
+    /// Most append messages on their way to one follower. Default 256.
+    pub inflight_messages_max: usize,
+    /// Most bytes on their way to one follower. Default 32 MiB.
+    pub inflight_bytes_max: usize,
+    /// Most bytes appended but not committed; more proposals are refused as busy. Default 64 MiB.
+    pub uncommitted_bytes_max: usize,
+    /// Most bytes handed out in one `apply`. Default 4 MiB.
+    pub apply_bytes_max: usize,
+    /// Most reads waiting for confirmation; more are refused as busy. Default 65,536.
+    pub reads_max: usize,
+}
+
+impl Config {
+    /// The defaults for this peer.
+    pub fn new(id: PeerId, seed: u64) -> Self {
+        Self {
+            id,
+            election_timeout: Duration::from_secs(1),
+            heartbeat_interval: Duration::from_millis(100),
+            seed,
+            append_bytes_max: 1024 * 1024,
+            inflight_messages_max: 256,
+            inflight_bytes_max: 4 * limits::APPEND_BYTES_MAX,
+            uncommitted_bytes_max: 8 * limits::ENTRY_BYTES_MAX,
+            apply_bytes_max: 4 * 1024 * 1024,
+            reads_max: 65_536,
+        }
+    }
+}
+
+/// What the disk gave back.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Term, vote, commit hint.
+    pub hard_state: HardState,
+    /// Where the log begins, with the membership as of there; for a new group the bootstrap
+    /// membership at position zero. An empty membership: a replica that awaits its first snapshot.
+    pub snapshot: SnapshotMeta,
+    /// Consecutive entries after `snapshot.position`.
+    pub entries: Vec<Entry>,
+    /// The state machine holds everything up to here; at least `snapshot.position.index`.
+    pub applied: Index,
+}
