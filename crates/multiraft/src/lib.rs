@@ -1,3 +1,49 @@
 //! Many Raft groups as one pure event loop.
+//!
+//! A [`Shard`] owns any number of groups. The driver feeds it [`Event`]s with the moment they
+//! happened and drains [`Effects`]; nothing in here knows a thread, a clock, a disk or a socket. In
+//! production `kontiki-host` drives it with real threads, in simulation `kontiki-sim` drives the
+//! very same code in virtual time.
+//!
+//! ```text
+//!            propose, read, message, synced, applied …            (events)
+//!                               │
+//!                    ┌──────────▼──────────┐
+//!                    │  Shard              │   one turn: any number of events,
+//!                    │   group r1 ─ Node   │   then one drain of effects
+//!                    │   group r2 ─ Node   │
+//!                    └──┬──────┬───────┬───┘
+//!          log task     │      │ send  │ apply tasks, in order      (effects)
+//!          one a turn   ▼      ▼       ▼
+//!                log writer  peers   Applier ─ StateMachine per group
+//! ```
+//!
+//! What belongs together is done once per *turn*, not once per request: all proposals of a group
+//! merge into one entry, all records of all groups into one log task (one frame, one sync), all
+//! messages to one store into one frame, all reads of a group share one confirmation round.
+//!
+//! # Invariants
+//! - A message that depends on durability leaves only with or after the log task it depends on.
+//! - Apply tasks of a group leave in log order, each entry once; a read leaves only after the apply
+//!   task of every entry it must see. Whoever executes tasks in order needs no further check.
+//! - Every token given to [`Event::Propose`] or [`Event::Read`] is answered exactly once: by the
+//!   applier, or by a [`Refused`] effect.
+//! - Every queue in here is bounded by a limit of [`ShardConfig`].
 
 #![forbid(unsafe_code)]
+
+mod applier;
+mod effect;
+mod event;
+mod group;
+mod shard;
+mod state_machine;
+
+pub use applier::{Applier, OpenSnapshot, Round};
+pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq};
+pub use event::Event;
+pub use group::GroupStatus;
+pub use shard::{GroupSpec, Shard, ShardConfig};
+pub use state_machine::{
+    Committed, CommittedKind, Error, Payload, SnapshotSource, StateMachine, Token,
+};

@@ -1,0 +1,180 @@
+//! Executes apply tasks against the state machines, in order, on whatever thread the host chose.
+//!
+//! Pure as well: the simulator calls it at a virtual moment, the host from its apply worker. It
+//! gathers what is waiting: all entries of a group in one call of its state machine, and so in one
+//! engine batch.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kontiki_types::{Index, PeerId, RegionId, SnapshotMeta, StoreId, Term};
+
+use crate::effect::ApplyTask;
+use crate::event::Event;
+use crate::{Committed, Error, SnapshotSource, StateMachine, Token};
+
+/// What one round of applying produced.
+#[derive(Default)]
+pub struct Round {
+    /// Replies to callers on this node.
+    pub replies: Vec<(Token, Bytes)>,
+    /// Callers that may read now; the state they see includes everything they must see.
+    pub reads: Vec<Token>,
+    /// Reports for the shard.
+    pub events: Vec<Event>,
+    /// Snapshots to stream.
+    pub snapshots: Vec<OpenSnapshot>,
+    /// Snapshots to install from their spools with [`Applier::install`], before the next round.
+    pub installs: Vec<(RegionId, SnapshotMeta, u64)>,
+}
+
+/// A snapshot ready to be streamed.
+pub struct OpenSnapshot {
+    /// Which group.
+    pub group: RegionId,
+    /// This replica.
+    pub from: PeerId,
+    /// To whom.
+    pub to: PeerId,
+    /// Where the peer lives.
+    pub store: StoreId,
+    /// Term of the offer.
+    pub term: Term,
+    /// Echo in the offer.
+    pub session: u64,
+    /// The chunks.
+    pub source: Box<dyn SnapshotSource>,
+}
+
+/// Entries of one group gathered over the tasks of a round.
+#[derive(Default)]
+struct Gathered {
+    entries: Vec<Committed>,
+    bytes: usize,
+}
+
+/// The state machines of a shard.
+#[derive(Default)]
+pub struct Applier {
+    machines: BTreeMap<RegionId, Box<dyn StateMachine>>,
+}
+
+impl Applier {
+    /// No state machines yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Add the state machine of a group.
+    ///
+    /// # Panics
+    /// When the group has one already.
+    pub fn add(&mut self, group: RegionId, machine: Box<dyn StateMachine>) {
+        let before = self.machines.insert(group, machine);
+        assert!(before.is_none(), "{group} has a state machine already");
+    }
+
+    /// Execute these tasks, in order, into `round`. Stops short after an install: the caller
+    /// installs it, then calls again with what is left in `tasks`.
+    ///
+    /// Reads come after all entries that were waiting with them: later state than a read asked for
+    /// is state of a moment within the read, so it is linearizable still.
+    ///
+    /// # Errors
+    /// A state machine failed. Nothing in `round` may be acknowledged; the store stops.
+    pub fn run(
+        &mut self,
+        tasks: &mut std::collections::VecDeque<ApplyTask>,
+        round: &mut Round,
+    ) -> Result<(), Error> {
+        let mut gathered: BTreeMap<RegionId, Gathered> = BTreeMap::new();
+        while let Some(task) = tasks.pop_front() {
+            match task {
+                ApplyTask::Entries { group, entries, bytes } => {
+                    let waiting = gathered.entry(group).or_default();
+                    waiting.bytes += bytes;
+                    if waiting.entries.is_empty() {
+                        waiting.entries = entries;
+                    } else {
+                        waiting.entries.extend(entries);
+                    }
+                }
+                ApplyTask::Read { token, .. } => round.reads.push(token),
+                ApplyTask::Leading { group, term, started } => {
+                    self.apply_gathered(&mut gathered, round)?;
+                    self.lead(group, term, started);
+                }
+                ApplyTask::Snapshot { group, from, to, store, term, session } => {
+                    self.apply_gathered(&mut gathered, round)?;
+                    let Some(machine) = self.machines.get_mut(&group) else { continue };
+                    let source = machine.snapshot()?;
+                    round.snapshots.push(OpenSnapshot {
+                        group,
+                        from,
+                        to,
+                        store,
+                        term,
+                        session,
+                        source,
+                    });
+                }
+                ApplyTask::Install { group, meta, spool } => {
+                    self.apply_gathered(&mut gathered, round)?;
+                    round.installs.push((group, meta, spool));
+                    return Ok(());
+                }
+            }
+        }
+        self.apply_gathered(&mut gathered, round)
+    }
+
+    /// Install a snapshot and report it to the shard.
+    ///
+    /// # Errors
+    /// The storage failed; the store stops. A damaged snapshot is reported to the shard instead.
+    pub fn install(
+        &mut self,
+        group: RegionId,
+        meta: SnapshotMeta,
+        spool: u64,
+        chunks: &mut dyn Iterator<Item = Result<Bytes, Error>>,
+        round: &mut Round,
+    ) -> Result<(), Error> {
+        let Some(machine) = self.machines.get_mut(&group) else { return Ok(()) };
+        let ok = match machine.install(&meta, spool, chunks) {
+            Ok(()) => true,
+            Err(Error::Snapshot(reason)) => {
+                tracing::warn!(%group, %reason, "snapshot not installed");
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        round.events.push(Event::SnapshotInstalled { group, meta, ok });
+        Ok(())
+    }
+
+    fn apply_gathered(
+        &mut self,
+        gathered: &mut BTreeMap<RegionId, Gathered>,
+        round: &mut Round,
+    ) -> Result<(), Error> {
+        while let Some((group, Gathered { entries, bytes })) = gathered.pop_first() {
+            let index = entries.last().map_or(Index(0), |last| last.position.index);
+            if let Some(machine) = self.machines.get_mut(&group) {
+                machine.apply(&entries, &mut round.replies)?;
+            }
+            round.events.push(Event::Applied { group, index, bytes });
+        }
+        Ok(())
+    }
+
+    fn lead(&mut self, group: RegionId, term: Term, started: bool) {
+        if let Some(machine) = self.machines.get_mut(&group) {
+            if started {
+                machine.on_leader_start(term);
+            } else {
+                machine.on_leader_stop(term);
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Everything a shard can want from the world.
+
+use kontiki_log::Record;
+use kontiki_raft::Notice;
+use kontiki_types::{Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
+
+use crate::{Committed, Token};
+
+/// Number of a log task; grows by one, executed in order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct TaskSeq(pub u64);
+
+/// The effects of one turn, drained by the driver. Reused: [`Effects::clear`] keeps the memory.
+#[derive(Default, Debug)]
+pub struct Effects {
+    /// Append this and sync; then send what is gated; then report [`crate::Event::LogSynced`].
+    pub log: Option<LogTask>,
+    /// Messages that may leave at once.
+    pub send: Vec<Outbound>,
+    /// Work for the applier, in order.
+    pub apply: Vec<ApplyTask>,
+    /// Callers that get no reply from the applier.
+    pub refused: Vec<(Token, Refused)>,
+    /// Callers of [`crate::Event::Transfer`] whose request is under way.
+    pub accepted: Vec<Token>,
+    /// Sync the engine in the background and report [`crate::Event::EngineSynced`].
+    pub sync_engine: bool,
+    /// What callbacks, status and logs want to know.
+    pub notices: Vec<(RegionId, Notice)>,
+}
+
+impl Effects {
+    /// Forget everything but the memory.
+    pub fn clear(&mut self) {
+        self.log = None;
+        self.send.clear();
+        self.apply.clear();
+        self.refused.clear();
+        self.accepted.clear();
+        self.sync_engine = false;
+        self.notices.clear();
+    }
+
+    /// True when there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.log.is_none()
+            && self.send.is_empty()
+            && self.apply.is_empty()
+            && self.refused.is_empty()
+            && self.accepted.is_empty()
+            && !self.sync_engine
+            && self.notices.is_empty()
+    }
+}
+
+/// What one turn wants durable, for all groups together: one frame, one sync.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogTask {
+    /// Its number.
+    pub seq: TaskSeq,
+    /// Records in order.
+    pub records: Vec<Record>,
+    /// Messages that may leave once this task is durable.
+    pub gated: Vec<Outbound>,
+    /// Nobody waits for this one: write it, sync it with the next that matters.
+    pub lazy: bool,
+}
+
+/// A message with the store it goes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outbound {
+    /// Where the addressee lives.
+    pub store: StoreId,
+    /// Which group it concerns.
+    pub group: RegionId,
+    /// What is said.
+    pub message: Message,
+}
+
+/// Work for the applier. Tasks of one group are executed in the order they left the shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ApplyTask {
+    /// Apply these.
+    Entries {
+        /// Which group.
+        group: RegionId,
+        /// Consecutive entries.
+        entries: Vec<Committed>,
+        /// Their cost, to be echoed in [`crate::Event::Applied`].
+        bytes: usize,
+    },
+    /// This caller may read the state machine now.
+    Read {
+        /// Which group.
+        group: RegionId,
+        /// Who.
+        token: Token,
+    },
+    /// Open a snapshot and stream it to a peer.
+    Snapshot {
+        /// Which group.
+        group: RegionId,
+        /// This replica.
+        from: PeerId,
+        /// To whom.
+        to: PeerId,
+        /// Where the peer lives.
+        store: StoreId,
+        /// Term of the offer.
+        term: Term,
+        /// Echo in the offer.
+        session: u64,
+    },
+    /// Replace the state by the snapshot in this spool.
+    Install {
+        /// Which group.
+        group: RegionId,
+        /// What it replaces.
+        meta: SnapshotMeta,
+        /// Where the chunks lie.
+        spool: u64,
+    },
+    /// This replica began or ceased to lead.
+    Leading {
+        /// Which group.
+        group: RegionId,
+        /// Which term.
+        term: Term,
+        /// Began.
+        started: bool,
+    },
+}
+
+/// Why a caller gets no reply from the state machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// No such group on this store.
+    NoGroup,
+    /// Another replica leads, or none is known. Nothing was proposed.
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<(PeerId, StoreId)>,
+    },
+    /// Too much is under way here. Nothing was proposed; try again a little later.
+    Busy,
+    /// The leader is handing over. Nothing was proposed.
+    Transferring,
+    /// The leader is not in the expected term. Nothing was proposed.
+    TermMismatch {
+        /// The current one.
+        current: Term,
+    },
+    /// Leadership was lost while the proposal was under way: it may take effect or not.
+    LeadershipLost,
+    /// The read could not be confirmed; it is safe to try again.
+    ReadFailed,
+    /// The target of a transfer is not a voter that could lead.
+    BadTarget,
+}

@@ -1,0 +1,96 @@
+//! Everything that can happen to a shard.
+
+use bytes::Bytes;
+use kontiki_types::{Index, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
+
+use crate::{TaskSeq, Token};
+
+/// An input of [`crate::Shard::on_event`]. A closed list: every cause of work stands here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A caller wants this payload in the log.
+    Propose {
+        /// Which group.
+        group: RegionId,
+        /// Opaque; at most `limits::BATCH_BYTES_MAX` and a header.
+        payload: Bytes,
+        /// Who waits.
+        token: Token,
+        /// Refuse unless the leader is in this term.
+        expected_term: Option<Term>,
+    },
+    /// A caller wants to read: answered by an [`crate::ApplyTask::Read`] once this replica holds
+    /// everything that was acknowledged before now.
+    Read {
+        /// Which group.
+        group: RegionId,
+        /// Who waits.
+        token: Token,
+    },
+    /// A peer says something.
+    Message {
+        /// Which group.
+        group: RegionId,
+        /// What.
+        message: Message,
+    },
+    /// All chunks of a snapshot have arrived and lie in a spool; the message that offers it.
+    SnapshotArrived {
+        /// Which group.
+        group: RegionId,
+        /// A `Body::Snapshot` message.
+        message: Message,
+        /// Where the chunks lie; the host's name.
+        spool: u64,
+    },
+    /// Every log task up to this one is durable.
+    LogSynced {
+        /// The last one.
+        task: TaskSeq,
+    },
+    /// The applier has applied up to here.
+    Applied {
+        /// Which group.
+        group: RegionId,
+        /// Last applied entry.
+        index: Index,
+        /// Bytes of the entries applied, as counted by the task.
+        bytes: usize,
+    },
+    /// A snapshot stream to a peer ended.
+    SnapshotSent {
+        /// Which group.
+        group: RegionId,
+        /// To whom.
+        to: PeerId,
+        /// The progress it belongs to.
+        session: u64,
+        /// The receiver has it all.
+        ok: bool,
+    },
+    /// The state machine holds the snapshot, durably; or could not install it.
+    SnapshotInstalled {
+        /// Which group.
+        group: RegionId,
+        /// Which snapshot.
+        meta: SnapshotMeta,
+        /// It does.
+        ok: bool,
+    },
+    /// The engine has made durable all that was applied when [`crate::Effects::sync_engine`] asked.
+    EngineSynced,
+    /// Nothing reaches this store at the moment.
+    Unreachable {
+        /// Which store.
+        store: StoreId,
+    },
+    /// An operator wants another leader.
+    Transfer {
+        /// Which group.
+        group: RegionId,
+        /// The new leader's store.
+        to: StoreId,
+        /// Who waits; answered as refused or, at once, by `Effects::accepted`.
+        token: Token,
+    },
+}

@@ -1,0 +1,524 @@
+//! One group inside a shard: its Raft node, who waits for what, and how far everything is.
+//!
+//! The shard calls the inputs while a turn collects events, then [`Group::drain`] once to turn
+//! what the node wants into effects. Nothing here talks to the world.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use kontiki_codec::{membership, payloads};
+use kontiki_log::Record;
+use kontiki_raft::{
+    Batch, Node, Notice, ProposeError, ReadError, ReadId, Seq, StoreOp, TransferError,
+};
+use kontiki_types::{
+    Entry, EntryKind, Index, Message, Moment, PeerId, Position, RegionId, SnapshotMeta, StoreId,
+    Term, limits,
+};
+
+use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
+use crate::{Committed, CommittedKind, Payload, ShardConfig, Token};
+
+/// A proposal that waits for the end of the turn.
+struct Proposal {
+    payload: Bytes,
+    token: Token,
+    expected_term: Option<Term>,
+}
+
+/// A store operation of this group that is part of a log task under way.
+struct InFlight {
+    task: TaskSeq,
+    seq: Seq,
+}
+
+/// One group of a shard.
+pub(crate) struct Group {
+    id: RegionId,
+    node: Node,
+    batch: Batch,
+    /// Collected during a turn, merged at its end.
+    proposals: Vec<Proposal>,
+    /// Who waits for an entry that this peer proposed, in order of index.
+    waiting: VecDeque<(Position, Vec<Token>)>,
+    /// Reads that are confirmed but whose index is not yet handed to the applier.
+    reads: BTreeMap<Index, Vec<Token>>,
+    /// Log tasks under way that hold an operation of this group, oldest first.
+    in_flight: VecDeque<InFlight>,
+    /// Messages that wait for an operation under way, oldest first.
+    gated: VecDeque<(Seq, Outbound)>,
+    /// Newest operation that is durable.
+    durable: Seq,
+    /// Last entry handed to the applier.
+    dispatched: Index,
+    /// Last entry the applier reported.
+    applied: Index,
+    /// What the engine holds durably.
+    durable_applied: Index,
+    /// `applied` when the engine sync under way was asked for.
+    syncing_applied: Index,
+    /// Cost of entries handed to the applier and not yet reported.
+    unapplied_bytes: usize,
+    /// Spool of the snapshot being installed.
+    spool: u64,
+}
+
+impl Group {
+    pub(crate) fn new(id: RegionId, node: Node) -> Self {
+        let applied = node.applied();
+        Self {
+            id,
+            node,
+            batch: Batch::default(),
+            proposals: Vec::new(),
+            waiting: VecDeque::new(),
+            reads: BTreeMap::new(),
+            in_flight: VecDeque::new(),
+            gated: VecDeque::new(),
+            durable: Seq(0),
+            dispatched: applied,
+            applied,
+            durable_applied: applied,
+            syncing_applied: applied,
+            unapplied_bytes: 0,
+            spool: 0,
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.node.next_deadline()
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    // ---- inputs ----
+
+    pub(crate) fn on_propose(
+        &mut self,
+        payload: Bytes,
+        token: Token,
+        expected_term: Option<Term>,
+        config: &ShardConfig,
+        effects: &mut Effects,
+    ) {
+        if self.unapplied_bytes > config.unapplied_bytes_max {
+            effects.refused.push((token, Refused::Busy));
+        } else {
+            self.proposals.push(Proposal { payload, token, expected_term });
+        }
+    }
+
+    pub(crate) fn on_read(&mut self, token: Token, now: Moment, effects: &mut Effects) {
+        match self.node.read(ReadId(token.0), now) {
+            Ok(()) => {}
+            Err(ReadError::Busy) => effects.refused.push((token, Refused::Busy)),
+            Err(ReadError::NotLeader) => {
+                effects.refused.push((token, Refused::NotLeader { leader: self.leader() }));
+            }
+        }
+    }
+
+    pub(crate) fn on_message(&mut self, message: Message, now: Moment) {
+        self.node.step(message, now);
+    }
+
+    pub(crate) fn on_snapshot_arrived(&mut self, message: Message, spool: u64, now: Moment) {
+        self.spool = spool;
+        self.node.step(message, now);
+    }
+
+    pub(crate) fn on_time(&mut self, now: Moment) {
+        self.node.on_time(now);
+    }
+
+    /// Every log task up to `task` is durable. True when this group had a part in one.
+    pub(crate) fn on_log_synced(&mut self, task: TaskSeq, now: Moment) -> bool {
+        let mut newest = None;
+        while self.in_flight.front().is_some_and(|op| op.task <= task) {
+            newest = self.in_flight.pop_front().map(|op| op.seq);
+        }
+        let Some(seq) = newest else { return false };
+        assert!(seq > self.durable, "{}: {seq:?} durable after {:?}", self.id, self.durable);
+        self.durable = seq;
+        self.node.on_persisted(seq, now);
+        true
+    }
+
+    pub(crate) fn on_applied(&mut self, index: Index, bytes: usize) {
+        assert!(index >= self.applied, "{}: applied {index} after {}", self.id, self.applied);
+        assert!(bytes <= self.unapplied_bytes, "{}: {bytes} applied of fewer", self.id);
+        self.applied = index;
+        self.unapplied_bytes -= bytes;
+        self.node.on_applied(index);
+    }
+
+    pub(crate) fn on_snapshot_sent(&mut self, to: PeerId, session: u64, ok: bool, now: Moment) {
+        self.node.on_snapshot_sent(to, session, ok, now);
+    }
+
+    pub(crate) fn on_snapshot_installed(&mut self, meta: &SnapshotMeta, ok: bool, now: Moment) {
+        if ok {
+            let index = meta.position.index;
+            assert!(index >= self.dispatched, "{}: {index} under {}", self.id, self.dispatched);
+            self.dispatched = index;
+            self.applied = index;
+            self.durable_applied = index;
+            self.syncing_applied = index;
+        }
+        self.node.on_snapshot_installed(meta, ok, now);
+    }
+
+    /// Nothing reaches this store; true when a peer of this group lives there.
+    pub(crate) fn on_unreachable(&mut self, store: StoreId) -> bool {
+        let peers: Vec<PeerId> =
+            self.node.membership().peers().filter(|p| p.store == store).map(|p| p.id).collect();
+        for &peer in &peers {
+            self.node.on_unreachable(peer);
+        }
+        !peers.is_empty()
+    }
+
+    pub(crate) fn on_transfer(
+        &mut self,
+        to: StoreId,
+        token: Token,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        let target = self.node.membership().peers().find(|p| p.store == to);
+        let result = match target {
+            None => Err(Refused::BadTarget),
+            Some(peer) => self.node.transfer(peer.id, now).map_err(|error| match error {
+                TransferError::NotLeader { .. } => Refused::NotLeader { leader: self.leader() },
+                TransferError::InProgress => Refused::Transferring,
+                _ => Refused::BadTarget,
+            }),
+        };
+        match result {
+            Ok(()) => effects.accepted.push(token),
+            Err(refused) => effects.refused.push((token, refused)),
+        }
+    }
+
+    // ---- engine sync and log compaction ----
+
+    pub(crate) fn on_engine_sync_asked(&mut self) {
+        self.syncing_applied = self.applied;
+    }
+
+    /// The engine is durable up to what was applied at the asking: drop the log below it, unless
+    /// it is still small or a live follower needs it.
+    pub(crate) fn on_engine_synced(&mut self, config: &ShardConfig) -> Option<Record> {
+        self.durable_applied = self.durable_applied.max(self.syncing_applied);
+        let bytes = self.node.log_bytes();
+        if bytes < config.retain_bytes {
+            return None;
+        }
+        let mut to = self.durable_applied;
+        if bytes < config.retain_bytes_max {
+            to = to.min(self.node.lowest_live_match().unwrap_or(to));
+        }
+        let start = self.node.compact(to)?;
+        Some(Record::Compact { group: self.id, to: start })
+    }
+
+    // ---- outputs ----
+
+    /// End of the turn: propose what was collected and turn the node's wishes into effects. The
+    /// records of this group go to `records`; `task` is the number the turn's log task will have.
+    pub(crate) fn drain(
+        &mut self,
+        task: TaskSeq,
+        now: Moment,
+        records: &mut Records,
+        effects: &mut Effects,
+    ) {
+        self.propose_collected(now, effects);
+        let mut batch = std::mem::take(&mut self.batch);
+        loop {
+            self.node.take(&mut batch);
+            if let Some(op) = batch.store.take() {
+                self.drain_store(op, task, records);
+            }
+            self.drain_notices(&mut batch.notices, effects);
+            self.drain_messages(&mut batch.send, records, effects);
+            self.drain_reads(&mut batch, effects);
+            if batch.apply.is_empty() {
+                break;
+            }
+            self.drain_apply(&mut batch.apply, effects);
+        }
+        self.batch = batch;
+        self.release_reads(effects);
+    }
+
+    fn propose_collected(&mut self, now: Moment, effects: &mut Effects) {
+        if self.proposals.is_empty() {
+            return;
+        }
+        let mut proposals = std::mem::take(&mut self.proposals);
+        let mut rest = proposals.drain(..).peekable();
+        while let Some(first) = rest.next() {
+            let mut builder = payloads::Builder::new();
+            let mut tokens = vec![first.token];
+            builder.push(&first.payload);
+            while let Some(next) = rest.next_if(|next| {
+                next.expected_term == first.expected_term
+                    && builder.len() + next.payload.len() < limits::ENTRY_BYTES_MAX / 2
+            }) {
+                builder.push(&next.payload);
+                tokens.push(next.token);
+            }
+            self.propose_entry(builder.finish(), first.expected_term, tokens, now, effects);
+        }
+        drop(rest);
+        self.proposals = proposals;
+    }
+
+    fn propose_entry(
+        &mut self,
+        data: Bytes,
+        expected_term: Option<Term>,
+        tokens: Vec<Token>,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        let refused = match self.node.propose(data, expected_term, now) {
+            Ok(position) => {
+                self.waiting.push_back((position, tokens));
+                return;
+            }
+            Err(ProposeError::NotLeader { .. }) => Refused::NotLeader { leader: self.leader() },
+            Err(ProposeError::Busy) => Refused::Busy,
+            Err(ProposeError::Transferring) => Refused::Transferring,
+            Err(ProposeError::TermMismatch { current }) => Refused::TermMismatch { current },
+        };
+        effects.refused.extend(tokens.into_iter().map(|token| (token, refused)));
+    }
+
+    fn drain_store(&mut self, op: StoreOp, task: TaskSeq, records: &mut Records) {
+        let group = self.id;
+        if let Some(snapshot) = op.snapshot {
+            let (meta, keep_tail) = (snapshot.meta, snapshot.keep_tail);
+            records.list.push(Record::Snapshot { group, meta, keep_tail });
+        }
+        if !op.entries.is_empty() {
+            records.list.push(Record::Append { group, entries: op.entries });
+        }
+        if let Some(state) = op.hard_state {
+            records.list.push(Record::HardState { group, state });
+        }
+        records.must_sync |= !op.lazy;
+        records.used = true;
+        self.in_flight.push_back(InFlight { task, seq: op.seq });
+    }
+
+    fn drain_messages(
+        &mut self,
+        send: &mut Vec<kontiki_raft::Outgoing>,
+        records: &mut Records,
+        effects: &mut Effects,
+    ) {
+        let newest = self.in_flight.back().map(|op| op.seq);
+        for outgoing in send.drain(..) {
+            let Some(peer) = self.node.peer(outgoing.message.to) else { continue };
+            let outbound =
+                Outbound { store: peer.store, group: self.id, message: outgoing.message };
+            if outgoing.after <= self.durable {
+                effects.send.push(outbound);
+            } else if records.used && newest == Some(outgoing.after) {
+                // The operation is part of this turn's task: the log writer sends it itself.
+                records.gated.push(outbound);
+            } else {
+                self.gated.push_back((outgoing.after, outbound));
+            }
+        }
+        while self.gated.front().is_some_and(|(after, _)| *after <= self.durable) {
+            effects.send.extend(self.gated.pop_front().map(|(_, outbound)| outbound));
+        }
+    }
+
+    fn drain_reads(&mut self, batch: &mut Batch, effects: &mut Effects) {
+        for ready in batch.reads.drain(..) {
+            self.reads.entry(ready.index).or_default().push(Token(ready.id.0));
+        }
+        for id in batch.reads_failed.drain(..) {
+            effects.refused.push((Token(id.0), Refused::ReadFailed));
+        }
+    }
+
+    /// Hand over the reads that come after everything they must see.
+    fn release_reads(&mut self, effects: &mut Effects) {
+        while let Some(first) = self.reads.first_entry() {
+            if *first.key() > self.dispatched {
+                return;
+            }
+            for token in first.remove() {
+                effects.apply.push(ApplyTask::Read { group: self.id, token });
+            }
+        }
+    }
+
+    fn drain_apply(&mut self, entries: &mut Vec<Entry>, effects: &mut Effects) {
+        let mut bytes = 0;
+        let mut committed = Vec::with_capacity(entries.len());
+        for entry in entries.drain(..) {
+            let index = entry.position.index;
+            assert_eq!(index, self.dispatched.next(), "{}: apply out of order", self.id);
+            self.dispatched = index;
+            bytes += entry.cost_bytes();
+            committed.push(self.committed(entry, effects));
+        }
+        self.unapplied_bytes += bytes;
+        effects.apply.push(ApplyTask::Entries { group: self.id, entries: committed, bytes });
+    }
+
+    fn committed(&mut self, entry: Entry, effects: &mut Effects) -> Committed {
+        let position = entry.position;
+        let tokens = self.tokens_at(position, effects);
+        let kind = match entry.kind {
+            EntryKind::Empty => CommittedKind::Empty,
+            EntryKind::Config => CommittedKind::Config(
+                membership::decode(entry.data).expect("raft accepted this membership at append"),
+            ),
+            EntryKind::Normal => {
+                let mut tokens = tokens.into_iter();
+                CommittedKind::Normal(
+                    payloads::iter(entry.data)
+                        .map(|data| Payload {
+                            // A payload that does not decode reaches the state machine empty: it
+                            // refuses it, the same on every replica, and the group goes on.
+                            data: data.unwrap_or_default(),
+                            token: tokens.next(),
+                        })
+                        .collect(),
+                )
+            }
+        };
+        Committed { position, kind }
+    }
+
+    /// Who waits for the entry at this position; whoever waited for an entry that it replaced is
+    /// told so.
+    fn tokens_at(&mut self, position: Position, effects: &mut Effects) -> Vec<Token> {
+        while let Some((waits_for, _)) = self.waiting.front() {
+            if waits_for.index > position.index {
+                break;
+            }
+            let (waits_for, tokens) = self.waiting.pop_front().expect("front was seen");
+            if waits_for == position {
+                return tokens;
+            }
+            effects.refused.extend(tokens.into_iter().map(|t| (t, Refused::LeadershipLost)));
+        }
+        Vec::new()
+    }
+
+    fn drain_notices(&mut self, notices: &mut Vec<Notice>, effects: &mut Effects) {
+        for notice in notices.drain(..) {
+            match &notice {
+                Notice::LeaderStart { term, .. } => {
+                    effects.apply.push(self.leading(*term, true));
+                }
+                Notice::LeaderStop { term } => {
+                    effects.apply.push(self.leading(*term, false));
+                    // Their entries may still commit under the next leader; the callers' retries
+                    // carry the same request ids, so they need not wait to find out.
+                    for (_, tokens) in self.waiting.drain(..) {
+                        let lost = tokens.into_iter().map(|t| (t, Refused::LeadershipLost));
+                        effects.refused.extend(lost);
+                    }
+                }
+                Notice::SnapshotWanted { to, session } => {
+                    if let Some(peer) = self.node.peer(*to) {
+                        effects.apply.push(ApplyTask::Snapshot {
+                            group: self.id,
+                            from: self.node.id(),
+                            to: *to,
+                            store: peer.store,
+                            term: self.node.term(),
+                            session: *session,
+                        });
+                    }
+                }
+                Notice::SnapshotInstall(meta) => effects.apply.push(ApplyTask::Install {
+                    group: self.id,
+                    meta: meta.clone(),
+                    spool: self.spool,
+                }),
+                Notice::LeaderChanged { .. }
+                | Notice::MembershipAppended(_)
+                | Notice::MembershipCommitted { .. }
+                | Notice::TransferEnded { .. } => {}
+            }
+            effects.notices.push((self.id, notice));
+        }
+    }
+
+    fn leading(&self, term: Term, started: bool) -> ApplyTask {
+        ApplyTask::Leading { group: self.id, term, started }
+    }
+
+    fn leader(&self) -> Option<(PeerId, StoreId)> {
+        let id = self.node.leader()?;
+        self.node.peer(id).map(|peer| (peer.id, peer.store))
+    }
+
+    /// How this replica stands.
+    pub(crate) fn status(&self) -> GroupStatus {
+        let node = &self.node;
+        GroupStatus {
+            group: self.id,
+            peer: node.id(),
+            role: node.role_name(),
+            term: node.term(),
+            leader: self.leader(),
+            first: node.first_index(),
+            last: node.last_position(),
+            commit: node.commit(),
+            applied: self.applied,
+            durable_applied: self.durable_applied,
+            log_bytes: node.log_bytes(),
+        }
+    }
+}
+
+/// The records of a turn, collected over its groups.
+#[derive(Default)]
+pub(crate) struct Records {
+    pub(crate) list: Vec<Record>,
+    pub(crate) gated: Vec<Outbound>,
+    pub(crate) must_sync: bool,
+    /// Some group's operation is part of the task, records or not.
+    pub(crate) used: bool,
+}
+
+/// How one replica stands, for status and tests.
+#[derive(Clone, Debug)]
+pub struct GroupStatus {
+    /// Which group.
+    pub group: RegionId,
+    /// Which replica.
+    pub peer: PeerId,
+    /// `leader`, `follower`, …
+    pub role: &'static str,
+    /// Its term.
+    pub term: Term,
+    /// Who leads, if known.
+    pub leader: Option<(PeerId, StoreId)>,
+    /// First entry of the log.
+    pub first: Index,
+    /// Last entry of the log.
+    pub last: Position,
+    /// Known to be committed.
+    pub commit: Index,
+    /// Applied to the state machine.
+    pub applied: Index,
+    /// Applied, and durable in the engine.
+    pub durable_applied: Index,
+    /// Bytes of the log held in memory.
+    pub log_bytes: usize,
+}
+

@@ -1,0 +1,267 @@
+//! The event loop over many groups, as a plain struct.
+//!
+//! The driver's loop is: feed events with [`Shard::on_event`], feed time with [`Shard::on_time`],
+//! drain once with [`Shard::take_effects`], execute, repeat. A turn may hold any number of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kontiki_log::Record;
+use kontiki_raft::{Config as RaftConfig, Node, Restored};
+use kontiki_types::{Moment, RegionId};
+
+use crate::effect::{Effects, LogTask, Refused, TaskSeq};
+use crate::event::Event;
+use crate::group::{Group, GroupStatus, Records};
+
+/// Bounds of a shard.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// Most bytes of a group handed to the applier and not yet applied; beyond it proposals are
+    /// refused as busy, so a slow engine slows its callers and nothing grows. Default 64 MiB.
+    pub unapplied_bytes_max: usize,
+    /// Ask for an engine sync, and so for log compaction, each time this many bytes went to the
+    /// log. Default 64 MiB.
+    pub sync_engine_every_bytes: usize,
+    /// A group's log below this many bytes is not compacted. Default 16 MiB.
+    pub retain_bytes: usize,
+    /// A group's log beyond this is compacted even if a live follower still needs it; that
+    /// follower then gets a snapshot. Default 256 MiB.
+    pub retain_bytes_max: usize,
+}
+
+impl Default for ShardConfig {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            unapplied_bytes_max: 64 * MIB,
+            sync_engine_every_bytes: 64 * MIB,
+            retain_bytes: 16 * MIB,
+            retain_bytes_max: 256 * MIB,
+        }
+    }
+}
+
+/// What a group is born with.
+pub struct GroupSpec {
+    /// Its id.
+    pub group: RegionId,
+    /// Settings of this replica.
+    pub raft: RaftConfig,
+    /// What the log and the engine gave back.
+    pub restored: Restored,
+}
+
+/// Many Raft groups as one pure event loop.
+pub struct Shard {
+    config: ShardConfig,
+    groups: BTreeMap<RegionId, Group>,
+    /// Groups with something to drain.
+    dirty: BTreeSet<RegionId>,
+    /// When each group wants to hear of time, earliest first.
+    deadlines: BTreeSet<(Moment, RegionId)>,
+    /// The deadline each group has in `deadlines`.
+    deadline_of: BTreeMap<RegionId, Moment>,
+    /// Number of the newest log task.
+    task: TaskSeq,
+    /// Effects that came up while events were taken in.
+    early: Effects,
+    /// Compaction records that ride on the next log task.
+    compactions: Vec<Record>,
+    /// Bytes logged since the last engine sync was asked for.
+    bytes_since_sync: usize,
+    engine_syncing: bool,
+}
+
+impl Shard {
+    /// A shard without groups.
+    pub fn new(config: ShardConfig) -> Self {
+        Self {
+            config,
+            groups: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            deadline_of: BTreeMap::new(),
+            task: TaskSeq(0),
+            early: Effects::default(),
+            compactions: Vec::new(),
+            bytes_since_sync: 0,
+            engine_syncing: false,
+        }
+    }
+
+    /// Add a group.
+    ///
+    /// # Panics
+    /// When the shard has it already.
+    pub fn add_group(&mut self, spec: GroupSpec, now: Moment) {
+        let id = spec.group;
+        let group = Group::new(id, Node::new(spec.raft, spec.restored, now));
+        let before = self.groups.insert(id, group);
+        assert!(before.is_none(), "{id} is here already");
+        self.touch(id);
+    }
+
+    /// Take in one event.
+    pub fn on_event(&mut self, event: Event, now: Moment) {
+        match event {
+            Event::Propose { group, payload, token, expected_term } => {
+                let (config, early) = (&self.config, &mut self.early);
+                match self.groups.get_mut(&group) {
+                    Some(g) => g.on_propose(payload, token, expected_term, config, early),
+                    None => early.refused.push((token, Refused::NoGroup)),
+                }
+                self.touch(group);
+            }
+            Event::Read { group, token } => {
+                match self.groups.get_mut(&group) {
+                    Some(g) => g.on_read(token, now, &mut self.early),
+                    None => self.early.refused.push((token, Refused::NoGroup)),
+                }
+                self.touch(group);
+            }
+            Event::Message { group, message } => {
+                self.with(group, |g| g.on_message(message, now));
+            }
+            Event::SnapshotArrived { group, message, spool } => {
+                self.with(group, |g| g.on_snapshot_arrived(message, spool, now));
+            }
+            Event::LogSynced { task } => self.on_log_synced(task, now),
+            Event::Applied { group, index, bytes } => {
+                self.with(group, |g| g.on_applied(index, bytes));
+            }
+            Event::SnapshotSent { group, to, session, ok } => {
+                self.with(group, |g| g.on_snapshot_sent(to, session, ok, now));
+            }
+            Event::SnapshotInstalled { group, meta, ok } => {
+                self.with(group, |g| g.on_snapshot_installed(&meta, ok, now));
+            }
+            Event::EngineSynced => self.on_engine_synced(),
+            Event::Unreachable { store } => {
+                let groups = self.groups.iter_mut();
+                let touched: Vec<RegionId> =
+                    groups.filter_map(|(&id, g)| g.on_unreachable(store).then_some(id)).collect();
+                self.dirty.extend(touched);
+            }
+            Event::Transfer { group, to, token } => {
+                match self.groups.get_mut(&group) {
+                    Some(g) => g.on_transfer(to, token, now, &mut self.early),
+                    None => self.early.refused.push((token, Refused::NoGroup)),
+                }
+                self.touch(group);
+            }
+        }
+    }
+
+    /// Let every group whose deadline has come know the time.
+    pub fn on_time(&mut self, now: Moment) {
+        while let Some(&(deadline, id)) = self.deadlines.first() {
+            if deadline > now {
+                return;
+            }
+            self.deadlines.pop_first();
+            self.deadline_of.remove(&id);
+            self.with(id, |g| g.on_time(now));
+        }
+    }
+
+    /// When [`Shard::on_time`] is due, if ever.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// End of the turn: everything the groups want, in `effects`, which is cleared first.
+    pub fn take_effects(&mut self, now: Moment, effects: &mut Effects) {
+        effects.clear();
+        std::mem::swap(effects, &mut self.early);
+        let task = TaskSeq(self.task.0 + 1);
+        let mut records = Records::default();
+        records.list.append(&mut self.compactions);
+        while let Some(id) = self.dirty.pop_first() {
+            let Some(group) = self.groups.get_mut(&id) else { continue };
+            group.drain(task, now, &mut records, effects);
+            let deadline = group.next_deadline();
+            self.set_deadline(id, deadline);
+        }
+        if records.used || !records.list.is_empty() {
+            self.task = task;
+            self.count_logged(&records, effects);
+            effects.log = Some(LogTask {
+                seq: task,
+                lazy: !records.must_sync && records.gated.is_empty(),
+                records: records.list,
+                gated: records.gated,
+            });
+        }
+    }
+
+    /// How one group stands.
+    pub fn status(&self, group: RegionId) -> Option<GroupStatus> {
+        self.groups.get(&group).map(Group::status)
+    }
+
+    /// How all groups stand, in order of id.
+    pub fn statuses(&self) -> impl Iterator<Item = GroupStatus> + '_ {
+        self.groups.values().map(Group::status)
+    }
+
+    /// The Raft node of a group, for checks in tests and simulation.
+    pub fn node(&self, group: RegionId) -> Option<&Node> {
+        self.groups.get(&group).map(Group::node)
+    }
+
+    fn with(&mut self, id: RegionId, input: impl FnOnce(&mut Group)) {
+        // A message for a group that is not here (destroyed, or never created) is dropped: the
+        // sender learns by silence, as with any lost message.
+        if let Some(group) = self.groups.get_mut(&id) {
+            input(group);
+            self.dirty.insert(id);
+        }
+    }
+
+    fn touch(&mut self, id: RegionId) {
+        self.dirty.insert(id);
+    }
+
+    fn on_log_synced(&mut self, task: TaskSeq, now: Moment) {
+        assert!(task <= self.task, "{task:?} synced, newest is {:?}", self.task);
+        for (&id, group) in &mut self.groups {
+            if group.on_log_synced(task, now) {
+                self.dirty.insert(id);
+            }
+        }
+    }
+
+    fn on_engine_synced(&mut self) {
+        self.engine_syncing = false;
+        for group in self.groups.values_mut() {
+            self.compactions.extend(group.on_engine_synced(&self.config));
+        }
+    }
+
+    fn count_logged(&mut self, records: &Records, effects: &mut Effects) {
+        for record in &records.list {
+            if let Record::Append { entries, .. } = record {
+                self.bytes_since_sync +=
+                    entries.iter().map(kontiki_types::Entry::cost_bytes).sum::<usize>();
+            }
+        }
+        if self.bytes_since_sync >= self.config.sync_engine_every_bytes && !self.engine_syncing {
+            self.bytes_since_sync = 0;
+            self.engine_syncing = true;
+            effects.sync_engine = true;
+            for group in self.groups.values_mut() {
+                group.on_engine_sync_asked();
+            }
+        }
+    }
+
+    fn set_deadline(&mut self, id: RegionId, deadline: Option<Moment>) {
+        if let Some(old) = self.deadline_of.remove(&id) {
+            self.deadlines.remove(&(old, id));
+        }
+        if let Some(new) = deadline {
+            self.deadline_of.insert(id, new);
+            self.deadlines.insert((new, id));
+        }
+    }
+}

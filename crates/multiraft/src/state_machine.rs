@@ -1,0 +1,109 @@
+//! What a group replicates: the contract between consensus and the data.
+//!
+//! A region of the store, the placement driver and a library user implement [`StateMachine`]. The
+//! [`crate::Applier`] calls it, always from one thread at a time.
+
+use bytes::Bytes;
+use kontiki_types::{Membership, Position, SnapshotMeta, Term};
+
+/// Names a waiting caller on this node. Chosen by the host, never reused within a process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Token(pub u64);
+
+/// A deterministic state machine fed with the committed log of one group.
+///
+/// `apply` must depend on nothing but the entries and the state before: no clock, no randomness,
+/// no iteration order of a hash map. What is wrong with a *request* is an answer, not an error; an
+/// error means that this replica cannot go on.
+pub trait StateMachine: Send {
+    /// Apply these consecutive entries, all of them in one atomic step together with the position
+    /// of the last. For each payload with a token, push the reply.
+    ///
+    /// # Errors
+    /// The storage failed; the store stops.
+    fn apply(
+        &mut self,
+        entries: &[Committed],
+        replies: &mut Vec<(Token, Bytes)>,
+    ) -> Result<(), Error>;
+
+    /// A consistent view as of the last applied entry. Cheap; the chunks are produced later, on
+    /// another thread, while applying goes on.
+    ///
+    /// # Errors
+    /// The storage failed.
+    fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, Error>;
+
+    /// Replace the whole state by a snapshot. Durable when it returns. Must be restartable: after
+    /// a crash in the middle it is called again with the same `spool` (the host's name for the
+    /// received chunks), which the state machine remembers durably before it destroys anything.
+    ///
+    /// # Errors
+    /// A chunk is damaged (the old state may be gone: call again with a whole snapshot), or the
+    /// storage failed.
+    fn install(
+        &mut self,
+        meta: &SnapshotMeta,
+        spool: u64,
+        chunks: &mut dyn Iterator<Item = Result<Bytes, Error>>,
+    ) -> Result<(), Error>;
+
+    /// This replica leads from now on.
+    fn on_leader_start(&mut self, _term: Term) {}
+
+    /// This replica leads no more.
+    fn on_leader_stop(&mut self, _term: Term) {}
+}
+
+/// An entry that is committed, and durable on this node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Committed {
+    /// Where it stands.
+    pub position: Position,
+    /// What it holds.
+    pub kind: CommittedKind,
+}
+
+/// What a committed entry holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CommittedKind {
+    /// A new leader's no-op; only the position moves.
+    Empty,
+    /// Payloads, to be applied in this order.
+    Normal(Vec<Payload>),
+    /// A membership that is now committed.
+    Config(Membership),
+}
+
+/// What one caller proposed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payload {
+    /// Opaque to consensus.
+    pub data: Bytes,
+    /// Set when a caller on this very node waits for the reply.
+    pub token: Option<Token>,
+}
+
+/// A snapshot being sent: chunks in order, until `None`.
+pub trait SnapshotSource: Send {
+    /// What the snapshot replaces.
+    fn meta(&self) -> &SnapshotMeta;
+
+    /// The next chunk, at most `limits::SNAPSHOT_CHUNK_BYTES` and a little.
+    ///
+    /// # Errors
+    /// The storage failed; the transfer is given up.
+    fn next_chunk(&mut self) -> Result<Option<Bytes>, Error>;
+}
+
+/// Why a state machine could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The storage behind the state machine failed. The store stops acknowledging and exits.
+    #[error("state machine storage: {0}")]
+    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A snapshot is damaged or of a form this version does not know. It is fetched again.
+    #[error("snapshot damaged: {0}")]
+    Snapshot(String),
+}
