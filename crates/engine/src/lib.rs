@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod delete_range;
 mod engine;
 mod error;
