@@ -2,7 +2,19 @@
 
 use std::time::Duration;
 
-use kontiki_types::{Entry, HardState, Index, PeerId, SnapshotMeta, limits};
+use bytes::Bytes;
+use kontiki_types::{Entry, HardState, Index, Membership, PeerId, SnapshotMeta, limits};
+
+/// How a membership becomes the data of a [`kontiki_types::EntryKind::Config`] entry and back.
+/// Passed in because this crate knows no bytes: in production it is `kontiki_codec::membership`.
+#[derive(Clone, Copy, Debug)]
+pub struct MembershipCodec {
+    /// Membership to entry data.
+    pub encode: fn(&Membership) -> Bytes,
+    /// Entry data to membership; nothing when the bytes are not one. Peer frames and the log are
+    /// checksummed, so that is a bug and the node panics.
+    pub decode: fn(Bytes) -> Option<Membership>,
+}
 
 /// Settings of one peer; they may differ between peers without harm to safety.
 #[derive(Clone, Debug)]
@@ -14,8 +26,11 @@ pub struct Config {
     pub election_timeout: Duration,
     /// Time between heartbeats of a leader. Default a tenth of the election timeout.
     pub heartbeat_interval: Duration,
-    /// Seed of the election jitter; give each peer its own.
+    /// Seed of the election jitter and of the numbers of forwarded reads: give each peer, and each
+    /// start of it, its own, or an answer to the life before could be taken for one to this life.
     pub seed: u64,
+    /// The bytes of configuration entries.
+    pub membership_codec: MembershipCodec,
     /// Most entry bytes in one append message. Default 1 MiB.
     pub append_bytes_max: usize,
     /// Most append messages on their way to one follower. Default 256.
@@ -24,7 +39,8 @@ pub struct Config {
     pub inflight_bytes_max: usize,
     /// Most bytes appended but not committed; more proposals are refused as busy. Default 64 MiB.
     pub uncommitted_bytes_max: usize,
-    /// Most bytes handed out in one `apply`. Default 4 MiB.
+    /// Most bytes handed out to apply and not yet reported applied; one entry may always go.
+    /// Default 4 MiB.
     pub apply_bytes_max: usize,
     /// Most reads waiting for confirmation; more are refused as busy. Default 65,536.
     pub reads_max: usize,
@@ -32,9 +48,10 @@ pub struct Config {
 
 impl Config {
     /// The defaults for this peer.
-    pub fn new(id: PeerId, seed: u64) -> Self {
+    pub fn new(id: PeerId, seed: u64, membership_codec: MembershipCodec) -> Self {
         Self {
             id,
+            membership_codec,
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
             seed,
@@ -60,4 +77,8 @@ pub struct Restored {
     pub entries: Vec<Entry>,
     /// The state machine holds everything up to here; at least `snapshot.position.index`.
     pub applied: Index,
+    /// The newest snapshot the state machine was installed from, if any. When the log does not
+    /// know of it (a crash between install and log record, openraft#559), the node repairs the
+    /// log with its first store operation.
+    pub installed: Option<SnapshotMeta>,
 }
