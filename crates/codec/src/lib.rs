@@ -1,3 +1,30 @@
-//! Bytes and types: what stands on disk and between peers.
+//! Bytes and types: what stands on disk and what travels between peers.
+//!
+//! Serialization exists here and in `kontiki-proto` (clients) and nowhere else. The rules:
+//!
+//! - Encoders append to a `Vec<u8>`; decoders take [`bytes::Bytes`] or a [`wire::Reader`] over
+//!   them and return slices that share the memory. Nothing is copied twice.
+//! - A decoder never panics and never reserves more than its input could fill, whatever the input.
+//! - Encodings are canonical: what decodes encodes to the same bytes.
+//! - `encode` / `decode` write and read a part of something larger; `to_bytes` / `from_bytes` a
+//!   whole row or payload. Rows at rest start with a version byte; parts do not.
+//! - Golden vectors in `tests/golden.rs` freeze every format. A change of one needs a new version.
+//!
+//! Reading order: [`wire`], [`crc`]; what a Raft group keeps and says: [`position`], [`entry`],
+//! [`hard_state`], [`membership`], [`snapshot`], [`message`], [`frame`], [`payloads`].
 
 #![forbid(unsafe_code)]
+
+pub mod crc;
+pub mod entry;
+mod error;
+pub mod frame;
+pub mod hard_state;
+pub mod membership;
+pub mod message;
+pub mod payloads;
+pub mod position;
+pub mod snapshot;
+pub mod wire;
+
+pub use error::{Error, Result};
