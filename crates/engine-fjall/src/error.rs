@@ -1,0 +1,98 @@
+//! What can keep a directory from being opened, and how fjall's errors are told apart.
+//!
+//! Opening has an enum of its own, because each case has its own remedy and an operator reads it.
+//! What fails later is an [`kontiki_engine::Error`], as with every engine.
+
+use std::path::{Path, PathBuf};
+
+use kontiki_engine::Error as EngineError;
+
+/// Why a directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another engine has it open, in this process or another one.
+    #[error(
+        "data directory {} is in use; stop the other process or choose another directory",
+        .directory.display()
+    )]
+    InUse {
+        /// Which directory.
+        directory: PathBuf,
+    },
+    /// It was written by another version of the storage library.
+    #[error(
+        "data directory {} has another format ({found}); \
+         open it with the version of kontiki that wrote it",
+        .directory.display()
+    )]
+    Format {
+        /// Which directory.
+        directory: PathBuf,
+        /// The version found, as the library tells it.
+        found: String,
+    },
+    /// Its content does not pass its checks.
+    #[error(
+        "data directory {} is damaged ({what}); \
+         move it away and start this store empty, so that its peers refill it",
+        .directory.display()
+    )]
+    Damaged {
+        /// Which directory.
+        directory: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// The operating system refused.
+    #[error("could not open data directory {}: {source}", .directory.display())]
+    Io {
+        /// Which directory.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What an error of fjall while opening means.
+pub(crate) fn open_error(directory: &Path, error: fjall::Error) -> Error {
+    let directory = directory.to_path_buf();
+    match error {
+        fjall::Error::Locked => Error::InUse { directory },
+        fjall::Error::InvalidVersion(Some(version)) => {
+            Error::Format { directory, found: format!("storage format {version}") }
+        }
+        fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => {
+            Error::Io { directory, source }
+        }
+        other => Error::Damaged { directory, what: other.to_string() },
+    }
+}
+
+/// What an error of fjall on an open engine means; `action` is a verb phrase.
+pub(crate) fn engine_error(action: &'static str, error: fjall::Error) -> EngineError {
+    if is_damage(&error) {
+        return EngineError::damaged(format!("could not {action}: {error}"));
+    }
+    EngineError::backend(action, error)
+}
+
+fn is_damage(error: &fjall::Error) -> bool {
+    use fjall::{Error, LsmError};
+    matches!(
+        error,
+        Error::JournalRecovery(_)
+            | Error::Decompress(_)
+            | Error::InvalidTrailer
+            | Error::InvalidTag(_)
+            | Error::Unrecoverable
+            | Error::Storage(
+                LsmError::Decompress(_)
+                    | LsmError::ChecksumMismatch { .. }
+                    | LsmError::InvalidTag(_)
+                    | LsmError::InvalidTrailer
+                    | LsmError::InvalidHeader(_)
+                    | LsmError::Unrecoverable
+            )
+    )
+}
