@@ -42,6 +42,14 @@ pub fn from_bytes(data: Bytes) -> Result<Membership> {
     whole(data, decode)
 }
 
+pub(crate) fn encode_peers(out: &mut Vec<u8>, peers: &[Peer]) {
+    assert!(peers.is_sorted_by(|a, b| a.id < b.id), "peers not in order of id: {peers:?}");
+    put_varint(out, peers.len() as u64);
+    for &peer in peers {
+        encode_peer(out, peer);
+    }
+}
+
 pub(crate) fn decode_peers(reader: &mut Reader) -> Result<Vec<Peer>> {
     let count = reader.count(PEER_BYTES_MIN)?;
     let peers = reader.items(count, decode_peer)?;

@@ -1,9 +1,15 @@
 //! Arbitrary values of every encoded type. Numbers lean to the edges of their encodings.
 
 use bytes::Bytes;
+use kontiki_codec::apply_state::{ApplyState, Partial};
+use kontiki_codec::keys::{MetaKey, RegionRow};
+use kontiki_codec::outcome_record::{Item, Record, Touch};
+use kontiki_codec::region_snapshot::{Part, Totals};
+use kontiki_codec::session::Session;
 use kontiki_types::{
-    AppendOutcome, Body, Entry, EntryKind, HardState, Index, Membership, Message, Peer, PeerId,
-    PeerRole, Position, RegionId, SnapshotMeta, StoreId, Term,
+    AppendOutcome, Body, ClientId, Command, Entry, EntryKind, Epoch, HardState, Header, Index,
+    KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, Refusal, Region,
+    RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -137,4 +143,149 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
 
 pub(crate) fn messages() -> impl Strategy<Value = Vec<(RegionId, Message)>> {
     vec((number().prop_map(RegionId), message()), 0..6)
+}
+
+pub(crate) fn range() -> impl Strategy<Value = KeyRange> {
+    (data(20), option::of(data(20))).prop_map(|(start, end)| KeyRange { start, end })
+}
+
+fn epoch() -> impl Strategy<Value = Epoch> {
+    (number(), number()).prop_map(|(conf_ver, version)| Epoch { conf_ver, version })
+}
+
+pub(crate) fn region() -> impl Strategy<Value = Region> {
+    (number(), range(), epoch(), peers()).prop_map(|(id, range, epoch, peers)| Region {
+        id: RegionId(id),
+        range,
+        epoch,
+        peers,
+    })
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let maybe = || option::of(data(40));
+    prop_oneof![
+        (data(20), data(300)).prop_map(|(key, value)| Command::Put { key, value }),
+        data(20).prop_map(|key| Command::Delete { key }),
+        vec((data(20), maybe()), 0..5).prop_map(|changes| Command::Batch { changes }),
+        range().prop_map(|range| Command::DeleteRange { range }),
+        (data(20), data(300)).prop_map(|(key, value)| Command::PutIfAbsent { key, value }),
+        (data(20), maybe(), maybe()).prop_map(|(key, expect, update)| Command::CompareAndPut {
+            key,
+            expect,
+            update
+        }),
+        Just(Command::HashState),
+    ]
+}
+
+pub(crate) fn write_batch() -> impl Strategy<Value = WriteBatch> {
+    let header = (number(), number(), any::<bool>(), epoch(), number());
+    (header, vec((number(), command()), 0..8)).prop_map(
+        |((client, lowest, open, epoch, wall_ms), commands)| WriteBatch {
+            header: Header {
+                client: ClientId(client),
+                lowest: RequestId(lowest),
+                open,
+                epoch,
+                wall_ms,
+            },
+            commands: commands.into_iter().map(|(id, c)| (RequestId(id), c)).collect(),
+        },
+    )
+}
+
+pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
+    let refusal = prop_oneof![
+        vec(region(), 0..3).prop_map(Refusal::EpochNotMatch),
+        Just(Refusal::KeyNotInRegion),
+        Just(Refusal::SessionUnknown),
+        Just(Refusal::RequestForgotten),
+        Just(Refusal::SessionFull),
+        Just(Refusal::Invalid),
+    ];
+    prop_oneof![
+        Just(Outcome::Done),
+        number().prop_map(Outcome::Removed),
+        (any::<bool>(), option::of(data(40)))
+            .prop_map(|(applied, previous)| Outcome::Conditional { applied, previous }),
+        refusal.prop_map(Outcome::Refused),
+    ]
+}
+
+pub(crate) fn outcomes() -> impl Strategy<Value = Vec<Outcome>> {
+    vec(outcome(), 0..6)
+}
+
+pub(crate) fn session() -> impl Strategy<Value = Session> {
+    (number(), number(), btree_map(number(), outcome(), 0..6)).prop_map(
+        |(lowest, used_ms, outcomes)| Session {
+            lowest: RequestId(lowest),
+            used_ms,
+            outcomes: outcomes
+                .into_iter()
+                .filter(|(request, _)| *request >= lowest)
+                .map(|(request, outcome)| (RequestId(request), outcome))
+                .collect(),
+        },
+    )
+}
+
+pub(crate) fn touch() -> impl Strategy<Value = Touch> {
+    (number(), number(), any::<bool>(), number()).prop_map(|(client, lowest, open, wall_ms)| {
+        Touch { client: ClientId(client), lowest: RequestId(lowest), open, wall_ms }
+    })
+}
+
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    let item = prop_oneof![
+        touch().prop_map(Item::Touch),
+        (number(), outcome()).prop_map(|(id, outcome)| Item::Outcome(RequestId(id), outcome)),
+    ];
+    (number(), touch(), vec(item, 0..8)).prop_map(|(now_ms, first, mut items)| {
+        if !items.is_empty() {
+            items.insert(0, Item::Touch(first));
+        }
+        Record { now_ms, items }
+    })
+}
+
+pub(crate) fn apply_state() -> impl Strategy<Value = ApplyState> {
+    let partial = (number(), number(), number()).prop_map(|(payload, command, removed)| Partial {
+        payload,
+        command,
+        removed,
+    });
+    (position(), number(), option::of(partial)).prop_map(|(position, now_ms, partial)| ApplyState {
+        position,
+        now_ms,
+        partial,
+    })
+}
+
+pub(crate) fn part() -> impl Strategy<Value = Part> {
+    prop_oneof![
+        (region(), number()).prop_map(|(region, now_ms)| Part::Head { region, now_ms }),
+        vec((data(20), data(60)), 0..6).prop_map(Part::Rows),
+        vec((number().prop_map(ClientId), session()), 0..4).prop_map(Part::Sessions),
+        (number(), number(), any::<u64>()).prop_map(|(rows, sessions, hash)| Part::End(Totals {
+            rows,
+            sessions,
+            hash
+        })),
+    ]
+}
+
+pub(crate) fn meta_key() -> impl Strategy<Value = MetaKey> {
+    let row = prop_oneof![
+        Just(RegionRow::ApplyState),
+        Just(RegionRow::Descriptor),
+        Just(RegionRow::InstallMarker),
+        number().prop_map(|index| RegionRow::OutcomeRecord(Index(index))),
+        number().prop_map(|client| RegionRow::Session(ClientId(client))),
+    ];
+    prop_oneof![
+        Just(MetaKey::StoreIdent),
+        (number(), row).prop_map(|(region, row)| MetaKey::Region(RegionId(region), row)),
+    ]
 }

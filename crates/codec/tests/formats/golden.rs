@@ -4,16 +4,30 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use kontiki_codec::{entry, frame, hard_state, membership, payloads, snapshot};
+use kontiki_codec::apply_state::{self, ApplyState, Partial};
+use kontiki_codec::install_marker::{self, InstallMarker};
+use kontiki_codec::keys::{Keyspace, MetaKey, RegionRow, raw_key};
+use kontiki_codec::outcome_record::{self, Item, Record, Touch};
+use kontiki_codec::region_snapshot::{self, Part, Totals};
+use kontiki_codec::session::{self, Session};
+use kontiki_codec::store_ident::{self, StoreIdent};
+use kontiki_codec::value::{self, Value};
+use kontiki_codec::{
+    command, entry, frame, hard_state, membership, outcome, payloads, region, snapshot,
+};
 use kontiki_types::{
-    Body, Entry, EntryKind, HardState, Index, Membership, Message, Peer, PeerId, PeerRole,
-    Position, RegionId, SnapshotMeta, StoreId, Term,
+    Body, ClientId, ClusterId, Command, Entry, EntryKind, Epoch, HardState, Header, Index,
+    KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, Refusal, Region,
+    RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
 };
 
 /// Every vector: its name and its bytes.
 fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     let mut vectors = Vec::new();
     group_vectors(&mut |name, bytes| vectors.push((name, bytes)));
+    client_vectors(&mut |name, bytes| vectors.push((name, bytes)));
+    row_vectors(&mut |name, bytes| vectors.push((name, bytes)));
+    chunk_vectors(&mut |name, bytes| vectors.push((name, bytes)));
     vectors
 }
 
@@ -73,6 +87,119 @@ fn group_vectors(add: Add<'_>) {
     });
     let frame = frame::encode([(RegionId(9), &append), (RegionId(300), &now)]);
     add("frame of two messages", frame.to_vec());
+}
+
+fn key(text: &str) -> Bytes {
+    raw_key(Keyspace::DEFAULT, text.as_bytes())
+}
+
+fn descriptor() -> Region {
+    Region {
+        id: RegionId(7),
+        range: KeyRange::new(key("a"), Some(key("m"))),
+        epoch: Epoch { conf_ver: 1, version: 300 },
+        peers: peers(),
+    }
+}
+
+fn commands() -> Vec<Command> {
+    let value = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    vec![
+        Command::Put { key: key("k"), value: value("v") },
+        Command::Delete { key: key("k") },
+        Command::Batch { changes: vec![(key("a"), Some(value("1"))), (key("b"), None)] },
+        Command::DeleteRange { range: KeyRange::new(key("a"), Some(key("b"))) },
+        Command::PutIfAbsent { key: key("k"), value: value("") },
+        Command::CompareAndPut { key: key("k"), expect: None, update: Some(value("v")) },
+        Command::HashState,
+    ]
+}
+
+fn outcomes() -> Vec<Outcome> {
+    let refusals = [
+        Refusal::EpochNotMatch(vec![descriptor()]),
+        Refusal::KeyNotInRegion,
+        Refusal::SessionUnknown,
+        Refusal::RequestForgotten,
+        Refusal::SessionFull,
+        Refusal::Invalid,
+    ];
+    let previous = Some(Bytes::from_static(b"old"));
+    [
+        Outcome::Done,
+        Outcome::Removed(300),
+        Outcome::Conditional { applied: true, previous: None },
+        Outcome::Conditional { applied: false, previous },
+    ]
+    .into_iter()
+    .chain(refusals.map(Outcome::Refused))
+    .collect()
+}
+
+/// What a region is told and answers.
+fn client_vectors(add: Add<'_>) {
+    let header = Header {
+        client: ClientId(0x0102_0304_0506_0708),
+        lowest: RequestId(10),
+        open: true,
+        epoch: Epoch { conf_ver: 1, version: 2 },
+        wall_ms: 1_700_000_000_000,
+    };
+    let commands = (11..).map(RequestId).zip(commands()).collect();
+    add("command, every kind", command::to_bytes(&WriteBatch { header, commands }).to_vec());
+    add("outcome, every kind", outcome::to_bytes(&outcomes()).to_vec());
+}
+
+/// Rows and their keys.
+fn row_vectors(add: Add<'_>) {
+    add("key, raw", raw_key(Keyspace::new(0x0a_0b_0c).expect("24 bits"), b"user").to_vec());
+    add("key, store ident", MetaKey::StoreIdent.to_bytes().to_vec());
+    let mut row = |name, row| add(name, MetaKey::Region(RegionId(258), row).to_bytes().to_vec());
+    row("key, apply state", RegionRow::ApplyState);
+    row("key, descriptor", RegionRow::Descriptor);
+    row("key, install marker", RegionRow::InstallMarker);
+    row("key, outcome record", RegionRow::OutcomeRecord(Index(259)));
+    row("key, session", RegionRow::Session(ClientId(260)));
+    add("value, plain", value::plain(b"v").to_vec());
+    let expiring = Value { expires_ms: Some(1), data: Bytes::from_static(b"v") };
+    add("value, expiring", value::to_bytes(&expiring).to_vec());
+    add("descriptor", region::to_bytes(&descriptor()).to_vec());
+    let mut state = ApplyState { position: at(2, 300), now_ms: 1000, partial: None };
+    add("apply state", apply_state::to_bytes(&state).to_vec());
+    state.partial = Some(Partial { payload: 1, command: 2, removed: 300 });
+    add("apply state, partial", apply_state::to_bytes(&state).to_vec());
+    add("session", session::to_bytes(&a_session()).to_vec());
+    let touch = Touch { client: ClientId(5), lowest: RequestId(9), open: false, wall_ms: 1001 };
+    let items = vec![
+        Item::Touch(touch),
+        Item::Outcome(RequestId(9), Outcome::Done),
+        Item::Outcome(RequestId(10), Outcome::Removed(2)),
+    ];
+    let record = outcome_record::to_bytes(&Record { now_ms: 1000, items });
+    add("outcome record", record.to_vec());
+    let ident = StoreIdent { cluster: ClusterId(1), store: StoreId(2) };
+    add("store ident", store_ident::to_bytes(ident).to_vec());
+    let meta = SnapshotMeta { position: at(2, 9), membership: Membership::of_voters(1) };
+    add("install marker", install_marker::to_bytes(&InstallMarker { spool: 300, meta }).to_vec());
+}
+
+fn a_session() -> Session {
+    let outcomes = vec![(RequestId(9), Outcome::Done), (RequestId(12), Outcome::Removed(1))];
+    Session { lowest: RequestId(8), used_ms: 1000, outcomes }
+}
+
+/// Snapshots on their way.
+fn chunk_vectors(add: Add<'_>) {
+    let rows = vec![(key("a"), value::plain(b"1")), (key("b"), value::plain(b"2"))];
+    let parts = [
+        ("chunk, head", Part::Head { region: descriptor(), now_ms: 1000 }),
+        ("chunk, rows", Part::Rows(rows)),
+        ("chunk, sessions", Part::Sessions(vec![(ClientId(5), a_session())])),
+        ("chunk, end", Part::End(Totals { rows: 2, sessions: 1, hash: 7 })),
+    ];
+    for (sequence, (name, part)) in (0..).zip(parts) {
+        add(name, region_snapshot::encode(sequence, &part).to_vec());
+    }
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Damaged bytes are refused, and no bytes at all make a decoder panic.
 
 use bytes::Bytes;
+use kontiki_codec::keys::{MetaKey, user, user_key};
 use kontiki_codec::wire::{Reader, whole};
 use kontiki_codec::{
-    Error, Result, entry, frame, hard_state, membership, message, payloads, snapshot,
+    Error, Result, apply_state, command, entry, frame, hard_state, install_marker, membership,
+    message, outcome, outcome_record, payloads, region, region_snapshot, session, snapshot,
+    snapshot_chunk, store_ident, value,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,8 +26,65 @@ fn survive<T>(
     }
 }
 
+/// As [`survive`], for rows and payloads.
+fn survive_row<T>(
+    bytes: &Bytes,
+    from_bytes: impl Fn(Bytes) -> Result<T>,
+    to_bytes: impl Fn(&T) -> Bytes,
+) {
+    if let Ok(value) = from_bytes(bytes.clone()) {
+        assert_eq!(to_bytes(&value), bytes);
+    }
+}
+
+fn survive_everything(bytes: &Bytes) {
+    survive(bytes, entry::decode, entry::encode);
+    survive(bytes, hard_state::decode, hard_state::encode);
+    survive(bytes, membership::decode, membership::encode);
+    survive(bytes, snapshot::decode, snapshot::encode);
+    survive(bytes, message::decode, |out, (group, message)| {
+        message::encode(out, *group, message);
+    });
+    survive_row(bytes, command::from_bytes, command::to_bytes);
+    survive_row(bytes, outcome::from_bytes, |list| outcome::to_bytes(list));
+    survive_row(bytes, region::from_bytes, region::to_bytes);
+    survive_row(bytes, session::from_bytes, session::to_bytes);
+    survive_row(bytes, outcome_record::from_bytes, outcome_record::to_bytes);
+    survive_row(bytes, apply_state::from_bytes, apply_state::to_bytes);
+    survive_row(bytes, store_ident::from_bytes, |ident| store_ident::to_bytes(*ident));
+    survive_row(bytes, install_marker::from_bytes, install_marker::to_bytes);
+    survive_row(bytes, value::from_bytes, value::to_bytes);
+    let _ = frame::decode(bytes.clone());
+    let _ = payloads::iter(bytes.clone()).count();
+    let _ = region_snapshot::decode(bytes.clone());
+    // Behind a checksum that matches, too.
+    for kind in 0..6 {
+        let _ = region_snapshot::decode(snapshot_chunk::encode(0, kind, bytes));
+    }
+    if let Some(key) = MetaKey::from_bytes(bytes) {
+        assert_eq!(key.to_bytes(), bytes);
+    }
+    let _ = (user_key(bytes), user::keyspace(bytes), user::is_raw_key(bytes));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_prefix_and_every_flipped_byte_of_a_chunk_is_refused(
+        part in generate::part(),
+        flip in 1..=255_u8,
+    ) {
+        let good = region_snapshot::encode(7, &part);
+        for len in 0..good.len() {
+            prop_assert!(region_snapshot::decode(good.slice(..len)).is_err());
+        }
+        for at in 0..good.len() {
+            let mut bad = good.to_vec();
+            bad[at] ^= flip;
+            prop_assert!(region_snapshot::decode(Bytes::from(bad)).is_err(), "flip at {}", at);
+        }
+    }
 
     #[test]
     fn every_prefix_and_every_flipped_byte_of_a_frame_is_refused(
@@ -49,27 +109,35 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in generate::data(60)) {
-        survive(&bytes, entry::decode, entry::encode);
-        survive(&bytes, hard_state::decode, hard_state::encode);
-        survive(&bytes, membership::decode, membership::encode);
-        survive(&bytes, snapshot::decode, snapshot::encode);
-        survive(&bytes, message::decode, |out, (group, message)| {
-            message::encode(out, *group, message);
-        });
-        let _ = frame::decode(bytes.clone());
-        let _ = payloads::iter(bytes).count();
+        survive_everything(&bytes);
     }
 
     /// Small numbers are likelier to be counts, tags and flags that lead deeper into a decoder.
     #[test]
     fn arbitrary_small_bytes_never_panic(bytes in vec(0..14_u8, 0..60).prop_map(Bytes::from)) {
-        survive(&bytes, entry::decode, entry::encode);
-        survive(&bytes, membership::decode, membership::encode);
-        survive(&bytes, snapshot::decode, snapshot::encode);
-        survive(&bytes, message::decode, |out, (group, message)| {
-            message::encode(out, *group, message);
-        });
-        let _ = payloads::iter(bytes).count();
+        survive_everything(&bytes);
+    }
+
+    /// The right version and plausible beginnings, then anything.
+    #[test]
+    fn damaged_rows_never_panic(
+        batch in generate::write_batch(),
+        record in generate::record(),
+        session in generate::session(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let rows = [
+            command::to_bytes(&batch),
+            outcome_record::to_bytes(&record),
+            session::to_bytes(&session),
+        ];
+        for row in rows {
+            let mut bad = row.to_vec();
+            let at = at.index(bad.len());
+            bad[at] = byte;
+            survive_everything(&Bytes::from(bad));
+        }
     }
 }
 
