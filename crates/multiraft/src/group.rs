@@ -26,6 +26,13 @@ struct Proposal {
     expected_term: Option<Term>,
 }
 
+/// An entry that this peer proposed and that is not yet handed to the applier.
+struct Waiting {
+    position: Position,
+    bytes: usize,
+    tokens: Vec<Token>,
+}
+
 /// A store operation of this group that is part of a log task under way.
 struct InFlight {
     task: TaskSeq,
@@ -40,7 +47,9 @@ pub(crate) struct Group {
     /// Collected during a turn, merged at its end.
     proposals: Vec<Proposal>,
     /// Who waits for an entry that this peer proposed, in order of index.
-    waiting: VecDeque<(Position, Vec<Token>)>,
+    waiting: VecDeque<Waiting>,
+    /// Bytes proposed here and not yet handed to the applier.
+    waiting_bytes: usize,
     /// Reads that are confirmed but whose index is not yet handed to the applier.
     reads: BTreeMap<Index, Vec<Token>>,
     /// Log tasks under way that hold an operation of this group, oldest first.
@@ -72,6 +81,7 @@ impl Group {
             batch: Batch::default(),
             proposals: Vec::new(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             reads: BTreeMap::new(),
             in_flight: VecDeque::new(),
             gated: VecDeque::new(),
@@ -103,9 +113,10 @@ impl Group {
         config: &ShardConfig,
         effects: &mut Effects,
     ) {
-        if self.unapplied_bytes > config.unapplied_bytes_max {
+        if self.waiting_bytes + self.unapplied_bytes > config.unapplied_bytes_max {
             effects.refused.push((token, Refused::Busy));
         } else {
+            self.waiting_bytes += payload.len();
             self.proposals.push(Proposal { payload, token, expected_term });
         }
     }
@@ -220,8 +231,8 @@ impl Group {
         if bytes < config.retain_bytes_max {
             to = to.min(self.node.lowest_live_match().unwrap_or(to));
         }
-        let start = self.node.compact(to)?;
-        Some(Record::Compact { group: self.id, to: start })
+        self.node.compact(to)?;
+        Some(Record::Compact { group: self.id, to: self.node.start() })
     }
 
     // ---- outputs ----
@@ -261,17 +272,20 @@ impl Group {
         let mut proposals = std::mem::take(&mut self.proposals);
         let mut rest = proposals.drain(..).peekable();
         while let Some(first) = rest.next() {
-            let mut builder = payloads::Builder::new();
+            let mut builder = payloads::Builder::default();
             let mut tokens = vec![first.token];
+            let mut bytes = first.payload.len();
             builder.push(&first.payload);
             while let Some(next) = rest.next_if(|next| {
                 next.expected_term == first.expected_term
-                    && builder.len() + next.payload.len() < limits::ENTRY_BYTES_MAX / 2
+                    && builder.bytes() + next.payload.len() < limits::ENTRY_BYTES_MAX / 2
             }) {
                 builder.push(&next.payload);
+                bytes += next.payload.len();
                 tokens.push(next.token);
             }
-            self.propose_entry(builder.finish(), first.expected_term, tokens, now, effects);
+            let entry = Waiting { position: Position::ZERO, bytes, tokens };
+            self.propose_entry(builder.finish(), first.expected_term, entry, now, effects);
         }
         drop(rest);
         self.proposals = proposals;
@@ -281,13 +295,14 @@ impl Group {
         &mut self,
         data: Bytes,
         expected_term: Option<Term>,
-        tokens: Vec<Token>,
+        mut entry: Waiting,
         now: Moment,
         effects: &mut Effects,
     ) {
         let refused = match self.node.propose(data, expected_term, now) {
             Ok(position) => {
-                self.waiting.push_back((position, tokens));
+                entry.position = position;
+                self.waiting.push_back(entry);
                 return;
             }
             Err(ProposeError::NotLeader { .. }) => Refused::NotLeader { leader: self.leader() },
@@ -295,7 +310,12 @@ impl Group {
             Err(ProposeError::Transferring) => Refused::Transferring,
             Err(ProposeError::TermMismatch { current }) => Refused::TermMismatch { current },
         };
-        effects.refused.extend(tokens.into_iter().map(|token| (token, refused)));
+        self.refuse(entry, refused, effects);
+    }
+
+    fn refuse(&mut self, entry: Waiting, refused: Refused, effects: &mut Effects) {
+        self.waiting_bytes -= entry.bytes;
+        effects.refused.extend(entry.tokens.into_iter().map(|token| (token, refused)));
     }
 
     fn drain_store(&mut self, op: StoreOp, task: TaskSeq, records: &mut Records) {
@@ -381,7 +401,8 @@ impl Group {
         let kind = match entry.kind {
             EntryKind::Empty => CommittedKind::Empty,
             EntryKind::Config => CommittedKind::Config(
-                membership::decode(entry.data).expect("raft accepted this membership at append"),
+                membership::from_bytes(entry.data)
+                    .expect("raft accepted this membership at append"),
             ),
             EntryKind::Normal => {
                 let mut tokens = tokens.into_iter();
@@ -403,15 +424,13 @@ impl Group {
     /// Who waits for the entry at this position; whoever waited for an entry that it replaced is
     /// told so.
     fn tokens_at(&mut self, position: Position, effects: &mut Effects) -> Vec<Token> {
-        while let Some((waits_for, _)) = self.waiting.front() {
-            if waits_for.index > position.index {
-                break;
+        while self.waiting.front().is_some_and(|first| first.position.index <= position.index) {
+            let Some(first) = self.waiting.pop_front() else { break };
+            if first.position == position {
+                self.waiting_bytes -= first.bytes;
+                return first.tokens;
             }
-            let (waits_for, tokens) = self.waiting.pop_front().expect("front was seen");
-            if waits_for == position {
-                return tokens;
-            }
-            effects.refused.extend(tokens.into_iter().map(|t| (t, Refused::LeadershipLost)));
+            self.refuse(first, Refused::LeadershipLost, effects);
         }
         Vec::new()
     }
@@ -426,9 +445,8 @@ impl Group {
                     effects.apply.push(self.leading(*term, false));
                     // Their entries may still commit under the next leader; the callers' retries
                     // carry the same request ids, so they need not wait to find out.
-                    for (_, tokens) in self.waiting.drain(..) {
-                        let lost = tokens.into_iter().map(|t| (t, Refused::LeadershipLost));
-                        effects.refused.extend(lost);
+                    while let Some(entry) = self.waiting.pop_front() {
+                        self.refuse(entry, Refused::LeadershipLost, effects);
                     }
                 }
                 Notice::SnapshotWanted { to, session } => {
@@ -521,4 +539,3 @@ pub struct GroupStatus {
     /// Bytes of the log held in memory.
     pub log_bytes: usize,
 }
-

@@ -36,6 +36,8 @@ mod applier;
 mod effect;
 mod event;
 mod group;
+mod membership;
+mod restore;
 mod shard;
 mod state_machine;
 
@@ -43,6 +45,8 @@ pub use applier::{Applier, OpenSnapshot, Round};
 pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq};
 pub use event::Event;
 pub use group::GroupStatus;
+pub use membership::membership_codec;
+pub use restore::{RestoreError, restore};
 pub use shard::{GroupSpec, Shard, ShardConfig};
 pub use state_machine::{
     Committed, CommittedKind, Error, Payload, SnapshotSource, StateMachine, Token,

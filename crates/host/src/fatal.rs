@@ -1,0 +1,45 @@
+//! The end of a store that can no longer keep its promises: a failed write, a failed sync, a
+//! storage engine that failed.
+//!
+//! The first cause is kept and reported; every thread of the host checks the flag before it
+//! acknowledges anything more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Called once with the first cause; a server exits here.
+pub type OnFatal = Box<dyn FnOnce(String) + Send>;
+
+/// Shared by the threads of a host.
+#[derive(Clone)]
+pub(crate) struct Fatal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    raised: AtomicBool,
+    on_fatal: Mutex<Option<OnFatal>>,
+}
+
+impl Fatal {
+    pub(crate) fn new(on_fatal: OnFatal) -> Self {
+        let on_fatal = Mutex::new(Some(on_fatal));
+        Self { inner: Arc::new(Inner { raised: AtomicBool::new(false), on_fatal }) }
+    }
+
+    /// Something failed that must stop the store.
+    pub(crate) fn raise(&self, cause: String) {
+        self.inner.raised.store(true, Ordering::SeqCst);
+        let on_fatal =
+            self.inner.on_fatal.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(on_fatal) = on_fatal {
+            tracing::error!(%cause, "the store stops: it can no longer keep what it promises");
+            on_fatal(cause);
+        }
+    }
+
+    /// No more acknowledgements.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.inner.raised.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,129 @@
+//! The one thread that writes the shared log of this disk.
+//!
+//! What queued up while a sync ran is the next frame: group commit without timers. Once a frame is
+//! durable the writer itself sends the messages that waited for it and only then tells the shard,
+//! so a peer does not wait for another thread to wake up.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kontiki_log::{Disk, Log, Record, Stats};
+use kontiki_multiraft::{Event, LogTask, Outbound, TaskSeq};
+
+use crate::fatal::Fatal;
+use crate::mailbox::Mailbox;
+use crate::outbox::Outbox;
+use crate::segment_keeper::SegmentKeeper;
+use crate::shard_thread::Input;
+
+/// When nothing was logged for this long, the log notes that all of it is durable.
+const REST_AFTER: Duration = Duration::from_millis(200);
+
+/// Sizes and counters of the log, refreshed after every sync.
+#[derive(Clone)]
+pub struct LogStatus {
+    stats: Arc<Mutex<Stats>>,
+}
+
+impl LogStatus {
+    pub(crate) fn new(stats: Stats) -> Self {
+        Self { stats: Arc::new(Mutex::new(stats)) }
+    }
+
+    /// As of the last sync.
+    pub fn stats(&self) -> Stats {
+        *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn set(&self, stats: Stats) {
+        *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stats;
+    }
+}
+
+/// Everything the thread needs.
+pub(crate) struct LogWriter<D: Disk> {
+    pub(crate) log: Log<D>,
+    pub(crate) tasks: Arc<Mailbox<LogTask>>,
+    pub(crate) shard: Arc<Mailbox<Input>>,
+    pub(crate) outbox: Outbox,
+    pub(crate) keeper: SegmentKeeper<D>,
+    pub(crate) status: LogStatus,
+    pub(crate) fatal: Fatal,
+}
+
+/// The tasks of one frame, merged.
+#[derive(Default)]
+struct Merged {
+    records: Vec<Record>,
+    gated: Vec<Outbound>,
+    newest: Option<TaskSeq>,
+    must_sync: bool,
+    /// A group compacted its log: segments may have become free.
+    compacted: bool,
+}
+
+impl<D: Disk> LogWriter<D> {
+    /// Until the mailbox is closed and empty. A failed write or sync is fatal: what depends on it
+    /// is never acknowledged.
+    pub(crate) fn run(mut self) {
+        let mut tasks = Vec::new();
+        let mut merged = Merged::default();
+        let mut rested = true;
+        loop {
+            self.keeper.serve(&mut self.log);
+            let timeout = if rested { None } else { Some(REST_AFTER) };
+            let open = self.tasks.drain(&mut tasks, timeout);
+            if !open || self.fatal.is_raised() {
+                break;
+            }
+            let idle = tasks.is_empty();
+            let result = if idle {
+                self.log.rest()
+            } else {
+                merged.take_in(&mut tasks);
+                self.write(&mut merged)
+            };
+            rested = idle;
+            if let Err(error) = result {
+                self.fatal.raise(format!("log: {error}"));
+                break;
+            }
+        }
+        self.keeper.stop();
+    }
+
+    fn write(&mut self, merged: &mut Merged) -> Result<(), kontiki_log::Error> {
+        self.log.write(&merged.records)?;
+        merged.records.clear();
+        if !merged.must_sync {
+            // Only hints so far: they become durable, and are reported, with the next task.
+            return Ok(());
+        }
+        self.log.sync()?;
+        merged.must_sync = false;
+        let mut events = Vec::new();
+        self.outbox.send(&mut merged.gated, &mut events);
+        events.extend(merged.newest.take().map(|task| Event::LogSynced { task }));
+        self.shard.push(Input::Events(events));
+        if std::mem::take(&mut merged.compacted) {
+            // What is not collected now waits for the next compaction.
+            let collected = self.log.collect()?;
+            merged.compacted = collected.more;
+            self.keeper.remove(self.log.take_removable());
+        }
+        self.status.set(self.log.stats());
+        Ok(())
+    }
+}
+
+impl Merged {
+    fn take_in(&mut self, tasks: &mut Vec<LogTask>) {
+        for task in tasks.drain(..) {
+            self.compacted |= task.records.iter().any(|r| matches!(r, Record::Compact { .. }));
+            self.records.extend(task.records);
+            self.gated.extend(task.gated);
+            self.newest = Some(task.seq);
+            self.must_sync |= !task.lazy;
+        }
+    }
+}

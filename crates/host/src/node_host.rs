@@ -1,0 +1,351 @@
+//! Many Raft groups in one process: starts the threads, wires them, hands out the face.
+//!
+//! ```text
+//!  propose / read / receive ──▶ shard thread ──▶ log writer ──▶ peers, shard
+//!                                    │  └──────▶ apply worker ──▶ waiters, shard
+//!                                    └─────────▶ peers
+//!  beside: background (engine sync), snapshot sender, segment keeper
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kontiki_codec::frame;
+use kontiki_log::{Disk, Log};
+use kontiki_multiraft::{
+    Applier, Event, GroupSpec, GroupStatus, Refused, RestoreError, Shard, ShardConfig,
+    StateMachine, membership_codec, restore,
+};
+use kontiki_raft::{Config as RaftConfig, Notice};
+use kontiki_types::{Membership, PeerId, Position, RegionId, SnapshotMeta, StoreId, Term};
+
+use crate::apply_worker::ApplyWorker;
+use crate::background::{self, Background, SyncEngine};
+use crate::clock::Clock;
+use crate::fatal::{Fatal, OnFatal};
+use crate::log_writer::{LogStatus, LogWriter};
+use crate::mailbox::{Mailbox, Rejected};
+use crate::outbox::Outbox;
+use crate::segment_keeper::SegmentKeeper;
+use crate::shard_thread::{Input, ShardThread};
+use crate::snapshot_receiver::SnapshotReceiver;
+use crate::snapshot_sender;
+use crate::spool::Spools;
+use crate::transport::Transport;
+use crate::waiters::{ProposeDone, ReadDone, Waiter, Waiters};
+
+/// Told of every leadership and membership change, on the shard thread: must return at once.
+pub type OnNotice = Arc<dyn Fn(RegionId, &Notice) + Send + Sync>;
+
+/// Most requests and frames that wait for the shard thread; beyond it callers are told `Busy` and
+/// frames are dropped.
+const INPUTS_MAX: usize = 16_384;
+/// Most callers that wait for a reply; beyond it they are told `Busy`.
+const WAITERS_MAX: usize = 65_536;
+/// How long an inspection waits for the shard thread before it gives up.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One group as the state machine side knows it.
+pub struct HostedGroup {
+    /// Its id.
+    pub group: RegionId,
+    /// The replica on this store.
+    pub peer: PeerId,
+    /// What is replicated.
+    pub machine: Box<dyn StateMachine>,
+    /// What the state machine has applied, durably as far as is known.
+    pub applied: Position,
+    /// The membership as of there.
+    pub membership: Membership,
+    /// An install of a snapshot that a crash interrupted: run again before anything else.
+    pub pending_install: Option<(SnapshotMeta, u64)>,
+}
+
+/// What a host is started with.
+pub struct Options {
+    /// Bounds of the shard.
+    pub shard: ShardConfig,
+    /// Time between heartbeats of a leader.
+    pub heartbeat_interval: Duration,
+    /// Shortest time without a leader before an election.
+    pub election_timeout: Duration,
+    /// Seed of the election jitter.
+    pub seed: u64,
+    /// Directory for snapshots on their way in.
+    pub spool_dir: PathBuf,
+    /// How frames leave.
+    pub transport: Arc<dyn Transport>,
+    /// Makes the engine durable.
+    pub sync_engine: SyncEngine,
+    /// Told of changes.
+    pub on_notice: OnNotice,
+    /// Told of the end.
+    pub on_fatal: OnFatal,
+}
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The log could not be opened.
+    #[error("log: {0}")]
+    Log(#[from] kontiki_log::Error),
+    /// A replica may not take part.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// A state machine failed while an interrupted install was run again.
+    #[error("interrupted snapshot: {0}")]
+    Install(#[from] kontiki_multiraft::Error),
+    /// The directory for snapshots, or a thread.
+    #[error("start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Many Raft groups in one process. Cheap to clone; [`NodeHost::stop`] ends it.
+#[derive(Clone)]
+pub struct NodeHost {
+    inputs: Arc<Mailbox<Input>>,
+    waiters: Arc<Waiters>,
+    spools: Arc<Spools>,
+    background: Background,
+    log_status: LogStatus,
+    fatal: Fatal,
+    threads: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl NodeHost {
+    /// Recover the log, bring it and the state machines together, start the threads.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing was said to anyone then.
+    pub fn start<D: Disk>(
+        options: Options,
+        disk: D,
+        log_config: kontiki_log::Config,
+        groups: Vec<HostedGroup>,
+    ) -> Result<Self, StartError> {
+        let clock = Clock::new();
+        let spools = Arc::new(Spools::open(options.spool_dir.clone())?);
+        let (mut log, mut recovered) = Log::open(disk.clone(), log_config)?;
+        let mut shard = Shard::new(options.shard.clone());
+        let mut applier = Applier::new();
+        let mut records = Vec::new();
+        let mut keep_spools = Vec::new();
+        for mut hosted in groups {
+            if let Some((meta, spool)) = hosted.pending_install.take() {
+                hosted.machine.install(&meta, spool, &mut spools.read(spool))?;
+                hosted.applied = meta.position;
+                hosted.membership = meta.membership;
+                keep_spools.push(spool);
+            }
+            let found = recovered.groups.remove(&hosted.group);
+            let (restored, mut needed) =
+                restore(hosted.group, found, hosted.applied, &hosted.membership)?;
+            records.append(&mut needed);
+            let mut raft =
+                RaftConfig::new(hosted.peer, options.seed ^ hosted.group.0, membership_codec());
+            raft.election_timeout = options.election_timeout;
+            raft.heartbeat_interval = options.heartbeat_interval;
+            shard.add_group(GroupSpec { group: hosted.group, raft, restored }, clock.now());
+            applier.add(hosted.group, hosted.machine);
+        }
+        if !records.is_empty() {
+            log.write(&records)?;
+            log.sync()?;
+        }
+        spools.retain(&[])?;
+        Self::start_threads(options, disk, log, shard, applier, spools, clock)
+    }
+
+    fn start_threads<D: Disk>(
+        options: Options,
+        disk: D,
+        log: Log<D>,
+        shard: Shard,
+        applier: Applier,
+        spools: Arc<Spools>,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let fatal = Fatal::new(options.on_fatal);
+        let inputs = Arc::new(Mailbox::new(INPUTS_MAX));
+        // These carry what the shard hands out; the shard's own limits bound them.
+        let log_tasks = Arc::new(Mailbox::new(usize::MAX));
+        let apply_tasks = Arc::new(Mailbox::new(usize::MAX));
+        let jobs = Arc::new(Mailbox::new(usize::MAX));
+        let snapshots = Arc::new(Mailbox::new(usize::MAX));
+        let waiters = Arc::new(Waiters::default());
+        let outbox = Outbox::new(Arc::clone(&options.transport));
+        let mut threads = Threads::default();
+
+        let log_status = LogStatus::new(log.stats());
+        let writer = LogWriter {
+            log,
+            tasks: Arc::clone(&log_tasks),
+            shard: Arc::clone(&inputs),
+            outbox: outbox.clone(),
+            keeper: SegmentKeeper::start(disk)?,
+            status: log_status.clone(),
+            fatal: fatal.clone(),
+        };
+        threads.spawn("log", move || writer.run())?;
+
+        let worker = ApplyWorker {
+            applier,
+            tasks: Arc::clone(&apply_tasks),
+            shard: Arc::clone(&inputs),
+            snapshots: Arc::clone(&snapshots),
+            waiters: Arc::clone(&waiters),
+            spools: Arc::clone(&spools),
+            fatal: fatal.clone(),
+        };
+        threads.spawn("apply", move || worker.run())?;
+
+        let shard_thread = ShardThread {
+            shard,
+            clock,
+            inputs: Arc::clone(&inputs),
+            log: log_tasks,
+            apply: apply_tasks,
+            background: Arc::clone(&jobs),
+            outbox,
+            waiters: Arc::clone(&waiters),
+            on_notice: options.on_notice,
+            fatal: fatal.clone(),
+        };
+        threads.spawn("shard", move || shard_thread.run())?;
+
+        let (jobs_in, shard_in, fatal_in) = (Arc::clone(&jobs), Arc::clone(&inputs), fatal.clone());
+        let sync_engine = options.sync_engine;
+        threads.spawn("background", move || {
+            background::run(&jobs_in, &sync_engine, &shard_in, &fatal_in);
+        })?;
+
+        let (transport, shard_in) = (options.transport, Arc::clone(&inputs));
+        threads.spawn("snapshots", move || {
+            snapshot_sender::run(&snapshots, &transport, &shard_in);
+        })?;
+
+        let background = Background { jobs };
+        let threads = Arc::new(std::sync::Mutex::new(threads.0));
+        Ok(Self { inputs, waiters, spools, background, log_status, fatal, threads })
+    }
+
+    /// Propose a payload; `done` is called once, from a thread of the host: it must not block.
+    pub fn propose(
+        &self,
+        group: RegionId,
+        payload: Bytes,
+        expected_term: Option<Term>,
+        done: ProposeDone,
+    ) {
+        self.submit(Waiter::Propose(done), |token| Event::Propose {
+            group,
+            payload,
+            token,
+            expected_term,
+        });
+    }
+
+    /// Call `done` on the apply worker once this replica holds everything acknowledged before now.
+    pub fn read(&self, group: RegionId, done: ReadDone) {
+        self.submit(Waiter::Read(done), |token| Event::Read { group, token });
+    }
+
+    /// Ask the leader, if it is here, to hand over to the replica on that store. `done` is called
+    /// when the transfer has begun or was refused.
+    pub fn transfer(&self, group: RegionId, to: StoreId, done: ProposeDone) {
+        self.submit(Waiter::Propose(done), |token| Event::Transfer { group, to, token });
+    }
+
+    /// A frame from another store. Dropped when the host is overloaded.
+    ///
+    /// # Errors
+    /// The frame is not one; its sender is broken or no peer at all.
+    pub fn receive(&self, frame: Bytes) -> Result<(), kontiki_codec::Error> {
+        let messages = frame::decode(frame)?;
+        let events = messages.into_iter().map(|(group, message)| Event::Message { group, message });
+        // A full mailbox drops the frame, as a network might; Raft repeats it.
+        let _ = self.inputs.offer(Input::Events(events.collect()));
+        Ok(())
+    }
+
+    /// A snapshot from another store begins with this offer.
+    ///
+    /// # Errors
+    /// The offer is not one, or the disk refuses.
+    pub fn receive_snapshot(&self, offer: Bytes) -> Result<SnapshotReceiver, String> {
+        let writer = self.spools.create().map_err(|error| error.to_string())?;
+        SnapshotReceiver::new(offer, writer, Arc::clone(&self.inputs))
+    }
+
+    /// Nothing reaches this store.
+    pub fn unreachable(&self, store: StoreId) {
+        let _ = self.inputs.offer(Input::Event(Event::Unreachable { store }));
+    }
+
+    /// How all groups stand. Blocks until the shard thread has looked, at most two seconds.
+    pub fn statuses(&self) -> Option<Vec<GroupStatus>> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let look = move |shard: &Shard| {
+            let _ = sender.send(shard.statuses().collect());
+        };
+        self.inputs.offer(Input::Inspect(Box::new(look))).ok()?;
+        receiver.recv_timeout(INSPECT_TIMEOUT).ok()
+    }
+
+    /// Sizes and counters of the log.
+    pub fn log_status(&self) -> &LogStatus {
+        &self.log_status
+    }
+
+    /// Where slow work goes.
+    pub fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// Finish what is under way and stop all threads. Callers that still wait are refused.
+    pub fn stop(&self) {
+        self.inputs.close();
+        let threads = std::mem::take(
+            &mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the host panicked");
+            }
+        }
+        self.waiters.refuse_all(Refused::LeadershipLost);
+    }
+
+    fn submit(&self, waiter: Waiter, event: impl FnOnce(kontiki_multiraft::Token) -> Event) {
+        if self.fatal.is_raised() {
+            return waiter.refuse(Refused::NotLeader { leader: None });
+        }
+        if self.waiters.len() >= WAITERS_MAX {
+            return waiter.refuse(Refused::Busy);
+        }
+        let token = self.waiters.add(waiter);
+        if let Err((_, rejected)) = self.inputs.offer(Input::Event(event(token)))
+            && let Some(waiter) = self.waiters.take(token)
+        {
+            waiter.refuse(match rejected {
+                Rejected::Full => Refused::Busy,
+                Rejected::Closed => Refused::NotLeader { leader: None },
+            });
+        }
+    }
+}
+
+/// Named threads.
+#[derive(Default)]
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Threads {
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        self.0.push(std::thread::Builder::new().name(name.to_owned()).spawn(body)?);
+        Ok(())
+    }
+}
