@@ -1,10 +1,10 @@
-//! Judges a counter: each value seen must lie between what had certainly been counted and what could
-//! have been counted.
+//! Judges a counter: each value seen must lie between what had certainly been counted and what
+//! could have been counted.
 //!
 //! For a read: every addition acknowledged before the read was sent must be in it, and nothing that
-//! was sent only after the read returned, or failed, can be. Additions in between, and unknown ones,
-//! may be. This is necessary, not sufficient (a search would be exact), but it takes n log n and names
-//! lost and doubled increments, which is what a retry that is not exactly-once produces.
+//! was sent only after the read returned, or failed, can be. Additions in between, and unknown
+//! ones, may be. This is necessary, not sufficient (a search would be exact), but it takes n log n
+//! and names lost and doubled increments, which is what a retry that is not exactly-once produces.
 
 use std::fmt;
 
@@ -91,8 +91,9 @@ impl CounterHistory {
                 .map(|&(at, delta, _)| (at, delta)),
         );
         for (invoked_at, returned_at, value) in reads {
-            // Certain: acknowledged strictly before the read was sent. Possible: sent no later than it
-            // returned. What is possible and not certain counts on the side that widens the bounds.
+            // Certain: acknowledged strictly before the read was sent. Possible: sent no later than
+            // it returned. What is possible and not certain counts on the side that widens the
+            // bounds.
             let certain = acknowledged.before(invoked_at);
             let possible = sent.before(returned_at.saturating_add(1));
             let least = certain.plus + possible.minus;

@@ -1,4 +1,5 @@
-//! Values and histories from a seed: what workloads write, and what a correct register would answer.
+//! Values and histories from a seed: what workloads write, and what a correct register would
+//! answer.
 //!
 //! Every written value is unique in the run, so a read names the write it saw. [`register_history`]
 //! plays a real register: operations take effect one after the other at known points, and only the
@@ -99,8 +100,8 @@ fn any_operation(
     }
 }
 
-/// What a register does and answers. Written apart from the checker's model, on plain values, so that
-/// the two can disagree if one of them is wrong.
+/// What a register does and answers. Written apart from the checker's model, on plain values, so
+/// that the two can disagree if one of them is wrong.
 fn apply(register: &mut Option<Bytes>, operation: &Operation) -> Outcome {
     match operation {
         Operation::Get => Outcome::Value(register.clone()),

@@ -1,9 +1,9 @@
 //! Seeded randomness: the same seed gives the same numbers on every platform, for ever.
 //!
 //! The simulator, workloads and property tests draw from here and from nowhere else. Streams are
-//! forked by label, and a fork depends on the seed and the label only, never on how many numbers were
-//! drawn before: a new draw in the network's stream does not shift the disk's, so a recorded seed
-//! stays close to the run it was recorded for. Never seed this from a clock or the system.
+//! forked by label, and a fork depends on the seed and the label only, never on how many numbers
+//! were drawn before: a new draw in the network's stream does not shift the disk's, so a recorded
+//! seed stays close to the run it was recorded for. Never seed this from a clock or the system.
 
 use std::ops::Range;
 

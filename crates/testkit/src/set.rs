@@ -1,10 +1,10 @@
 //! Judges a grow-only set: unique elements are added, now and then the whole set is read.
 //!
 //! Rules, for every read: it holds each element whose addition was acknowledged before the read was
-//! sent; it holds each element that an earlier read, finished before this one was sent, had seen (an
-//! element once seen never disappears); and it holds nothing that was never added, failed to be added,
-//! or was added only after the read returned. The last read after everything healed makes this the
-//! classic test for lost writes.
+//! sent; it holds each element that an earlier read, finished before this one was sent, had seen
+//! (an element once seen never disappears); and it holds nothing that was never added, failed to be
+//! added, or was added only after the read returned. The last read after everything healed makes
+//! this the classic test for lost writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -77,7 +77,8 @@ impl<E: Ord + Clone> SetHistory<E> {
     /// Records that `element` was sent for addition.
     ///
     /// # Panics
-    /// When the element was added before (elements are unique in a run), or acknowledged before sent.
+    /// When the element was added before (elements are unique in a run), or acknowledged before
+    /// sent.
     pub fn add(&mut self, element: E, invoked_at: u64, end: Addition) {
         if let Addition::Ok(at) = end {
             assert!(at >= invoked_at, "acknowledged at {at}, sent at {invoked_at}");

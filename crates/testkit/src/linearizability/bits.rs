@@ -1,9 +1,10 @@
 //! A set of small numbers that is nearly a prefix: how the search remembers which operations it has
 //! already ordered.
 //!
-//! In a history of n operations and c clients the ordered ones are `0..p` plus a few after p. The set
-//! keeps all bits for fast change, and appends itself to a memo key as the number of leading full
-//! words and the few words after them, so that a key stays a few words long however long the history.
+//! In a history of n operations and c clients the ordered ones are `0..p` plus a few after p. The
+//! set keeps all bits for fast change, and appends itself to a memo key as the number of leading
+//! full words and the few words after them, so that a key stays a few words long however long the
+//! history.
 
 /// Bits with a cached run of full words at the front.
 #[derive(Clone, Debug)]

@@ -1,12 +1,13 @@
 //! The events of the not yet ordered definite operations, in real-time order, as a linked list.
 //!
 //! The search lifts an operation out when it is placed and puts it back when the choice is undone.
-//! Entries keep their place when lifted, so putting back in the reverse order of lifting is exact and
-//! both are constant time. Nobody else uses this.
+//! Entries keep their place when lifted, so putting back in the reverse order of lifting is exact
+//! and both are constant time. Nobody else uses this.
 
 use super::register::Event;
 
-/// A doubly linked list over event numbers; entry `len` is the sentinel between the last and the first.
+/// A doubly linked list over event numbers; entry `len` is the sentinel between the last and the
+/// first.
 pub(super) struct EventList {
     next: Vec<usize>,
     previous: Vec<usize>,

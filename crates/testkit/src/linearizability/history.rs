@@ -1,16 +1,16 @@
 //! A history: what clients asked, when, and how each request ended. Workloads build it as they run.
 //!
-//! The recorder decides nothing. It refuses only what would be a bug of the workload itself (ending an
-//! operation twice, an answer that precedes its question, an answer of the wrong kind), because a
-//! history with such a flaw would make the checker accuse the store of the workload's mistake.
+//! The recorder decides nothing. It refuses only what would be a bug of the workload itself (ending
+//! an operation twice, an answer that precedes its question, an answer of the wrong kind), because
+//! a history with such a flaw would make the checker accuse the store of the workload's mistake.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
 
-/// Who invoked an operation; only for reading explanations. A client whose operation ended unknown may
-/// go on under the same number: the open operation does not hold back its later ones.
+/// Who invoked an operation; only for reading explanations. A client whose operation ended unknown
+/// may go on under the same number: the open operation does not hold back its later ones.
 pub type Client = u64;
 
 /// Names one operation of a [`History`], in the order of invocation records.
@@ -46,8 +46,8 @@ pub enum Outcome {
     Done,
     /// The value just before the operation. `None`: there was none.
     Value(Option<Bytes>),
-    /// Whether a conditional operation did something: a compare-and-put or put-if-absent that wrote, a
-    /// delete that found a value.
+    /// Whether a conditional operation did something: a compare-and-put or put-if-absent that
+    /// wrote, a delete that found a value.
     Applied(bool),
 }
 
@@ -71,9 +71,9 @@ pub(super) struct Record {
 
 /// Everything a run's clients asked, by key.
 ///
-/// Times are any numbers that grow: virtual nanoseconds, or better the sequence number of the event.
-/// Operations that touch at the same number count as concurrent, so coarse times weaken the check but
-/// never make it accuse wrongly.
+/// Times are any numbers that grow: virtual nanoseconds, or better the sequence number of the
+/// event. Operations that touch at the same number count as concurrent, so coarse times weaken the
+/// check but never make it accuse wrongly.
 #[derive(Clone, Debug)]
 pub struct History<K> {
     records: Vec<(K, Record)>,
@@ -103,8 +103,8 @@ impl<K: Ord + Clone> History<K> {
     /// Records that the operation took effect and what the client was told, at time `t`.
     ///
     /// # Panics
-    /// When the operation ended before, when `t` precedes its invocation, or when the outcome is of a
-    /// kind the operation cannot have: all are bugs of the recorder.
+    /// When the operation ended before, when `t` precedes its invocation, or when the outcome is of
+    /// a kind the operation cannot have: all are bugs of the recorder.
     pub fn ok(&mut self, id: OpId, outcome: Outcome, t: u64) {
         let record = &mut self.records[id.0].1;
         assert_eq!(record.end, End::Unknown, "{id:?} ended before");
@@ -117,7 +117,8 @@ impl<K: Ord + Clone> History<K> {
         record.end = End::Ok { outcome, at: t };
     }
 
-    /// Records that the operation certainly did not happen and never will. A time-out is *not* that.
+    /// Records that the operation certainly did not happen and never will. A time-out is *not*
+    /// that.
     ///
     /// # Panics
     /// When the operation ended before.

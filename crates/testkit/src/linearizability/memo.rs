@@ -1,10 +1,10 @@
 //! Configurations the search has been to, so that it goes to none twice.
 //!
 //! A configuration is the register, the set of ordered definite operations and the set of used open
-//! writes. Having used fewer open writes never hurts: whatever can still be reached with more of them
-//! used up can be reached with fewer. So a configuration is known when one with the same register and
-//! the same definite set, and a *subset* of its open writes, is known. Sets are held whole, not as
-//! hashes, so a collision cannot turn into a verdict.
+//! writes. Having used fewer open writes never hurts: whatever can still be reached with more of
+//! them used up can be reached with fewer. So a configuration is known when one with the same
+//! register and the same definite set, and a *subset* of its open writes, is known. Sets are held
+//! whole, not as hashes, so a collision cannot turn into a verdict.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -9,9 +9,9 @@
 //!
 //! The search is Wing and Gong's with Lowe's memo: at every point each operation invoked before the
 //! first pending return may be the next one; a pair of (set of operations already ordered, register
-//! value) that failed once is never tried again. Keys are independent (linearizability composes), so
-//! each key is searched alone; a workload that wants a fast answer rotates its keys and keeps about a
-//! thousand operations and at most eight clients on each.
+//! value) that failed once is never tried again. Keys are independent (linearizability composes),
+//! so each key is searched alone; a workload that wants a fast answer rotates its keys and keeps
+//! about a thousand operations and at most eight clients on each.
 //!
 //! Three ends of an operation, and the difference is the heart of honest testing:
 //! - **ok**: the answer is known; the operation took effect between its invocation and its return.
@@ -21,15 +21,16 @@
 //!
 //! What keeps it fast, and why each shortcut loses no order:
 //! - An unknown read tells nothing and is dropped.
-//! - An unknown write is only placed where some operation could notice it next. One that a blind write
-//!   follows, or nothing follows, can be left out of the order without changing any answer.
+//! - An unknown write is only placed where some operation could notice it next. One that a blind
+//!   write follows, or nothing follows, can be left out of the order without changing any answer.
 //! - An operation that only looks is placed as soon as its answer fits: earlier changes nothing.
 //! - Values that no answer and no comparison names are one value: nothing can tell them apart.
 //! - Having used fewer unknown writes never hurts, so the memo prunes supersets too.
 //!
-//! The memo holds whole sets, not hashes of them, so a collision cannot turn into a verdict. The budget
-//! counts its entries; past it the verdict is [`Verdict::Unknown`], never a pass. The tests compare
-//! every verdict on thousands of small histories with a checker that has none of the shortcuts.
+//! The memo holds whole sets, not hashes of them, so a collision cannot turn into a verdict. The
+//! budget counts its entries; past it the verdict is [`Verdict::Unknown`], never a pass. The tests
+//! compare every verdict on thousands of small histories with a checker that has none of the
+//! shortcuts.
 //!
 //! Left out: several keys in one operation (see the transaction checkers), and finding a *minimal*
 //! explanation; the report shows the longest order found and the operation that then fits nowhere.

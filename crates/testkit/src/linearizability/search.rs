@@ -1,11 +1,11 @@
 //! The search for an order: Wing and Gong's depth-first walk with Lowe's memo, without recursion.
 //!
-//! The walk keeps the not yet ordered definite operations as a linked list of events. The candidates
-//! for the next place are the invocations before the first return in that list (a return marks an
-//! operation that must be ordered before anything invoked after it), and then the open writes invoked
-//! before it. Operations that only look are placed as soon as they fit, which loses no order: placing
-//! them earlier changes nothing for the others. When no candidate fits, the walk takes back its last
-//! choice and goes on behind it.
+//! The walk keeps the not yet ordered definite operations as a linked list of events. The
+//! candidates for the next place are the invocations before the first return in that list (a return
+//! marks an operation that must be ordered before anything invoked after it), and then the open
+//! writes invoked before it. Operations that only look are placed as soon as they fit, which loses
+//! no order: placing them earlier changes nothing for the others. When no candidate fits, the walk
+//! takes back its last choice and goes on behind it.
 
 use super::bits::Bits;
 use super::events::EventList;
@@ -169,7 +169,8 @@ impl<'a> Walk<'a> {
             && self.part.open[open].twin.is_none_or(|twin| self.done_open.contains(twin))
     }
 
-    /// Whether some other candidate could come directly behind the open write and tell the difference.
+    /// Whether some other candidate could come directly behind the open write and tell the
+    /// difference.
     fn is_noticed(&self, open: usize, next: Value) -> bool {
         self.candidates().any(|op| {
             let call = self.part.definite[op].call;
@@ -240,8 +241,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Undoes the last choice and what was absorbed after it. The cursor behind that choice, or `None`
-    /// when there was no choice left.
+    /// Undoes the last choice and what was absorbed after it. The cursor behind that choice, or
+    /// `None` when there was no choice left.
     fn take_back(&mut self) -> Option<Cursor> {
         loop {
             let step = self.steps.pop()?;

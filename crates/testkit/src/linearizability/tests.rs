@@ -1,5 +1,5 @@
-//! The checker, checked: stored bad histories are refused, good ones accepted, and on small histories
-//! it agrees with a second checker that simply tries every order.
+//! The checker, checked: stored bad histories are refused, good ones accepted, and on small
+//! histories it agrees with a second checker that simply tries every order.
 
 use std::fmt::Write as _;
 
@@ -263,8 +263,9 @@ fn change_one_read(history: &mut History<u64>, rng: &mut Rng, answers: &[Option<
     true
 }
 
-/// On small histories, many of them with one read changed to another value of the run, the search and
-/// a checker that tries every order must agree; and both verdicts must be common, or this says little.
+/// On small histories, many of them with one read changed to another value of the run, the search
+/// and a checker that tries every order must agree; and both verdicts must be common, or this says
+/// little.
 #[test]
 fn the_search_agrees_with_trying_every_order() {
     let (mut accepted, mut refused) = (0, 0);
