@@ -95,7 +95,11 @@ fn any_operation(
             let expect = if rng.chance(500) { current.cloned() } else { Some(values.take()) };
             Operation::CompareAndPut { expect, new: values.take() }
         }
-        13 | 14 => Operation::PutIfAbsent(values.take()),
+        13 => Operation::PutIfAbsent(values.take()),
+        14 => match current {
+            Some(value) if rng.chance(700) => Operation::CompareAndDelete(value.clone()),
+            _ => Operation::CompareAndDelete(values.take()),
+        },
         _ => Operation::GetAndPut(values.take()),
     }
 }
@@ -112,8 +116,16 @@ fn apply(register: &mut Option<Bytes>, operation: &Operation) -> Outcome {
         Operation::Delete => Outcome::Applied(register.take().is_some()),
         Operation::CompareAndPut { expect, new } => {
             let is_match = register == expect;
+            let previous = register.clone();
             if is_match {
                 *register = Some(new.clone());
+            }
+            Outcome::Conditional { applied: is_match, previous }
+        }
+        Operation::CompareAndDelete(expect) => {
+            let is_match = register.as_ref() == Some(expect);
+            if is_match {
+                *register = None;
             }
             Outcome::Applied(is_match)
         }

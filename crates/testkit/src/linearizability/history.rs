@@ -33,6 +33,8 @@ pub enum Operation {
         /// The value that replaces it.
         new: Bytes,
     },
+    /// Remove the value if it is this one now.
+    CompareAndDelete(Bytes),
     /// Set the value if there is none.
     PutIfAbsent(Bytes),
     /// Set the value and report the one before.
@@ -49,6 +51,13 @@ pub enum Outcome {
     /// Whether a conditional operation did something: a compare-and-put or put-if-absent that
     /// wrote, a delete that found a value.
     Applied(bool),
+    /// Both of these; they must agree with each other too.
+    Conditional {
+        /// Whether it did something.
+        applied: bool,
+        /// The value just before it.
+        previous: Option<Bytes>,
+    },
 }
 
 /// How an operation ended.
@@ -169,7 +178,7 @@ fn fits(operation: &Operation, outcome: &Outcome) -> bool {
         Outcome::Done => {
             matches!(operation, Operation::Put(_) | Operation::Delete | Operation::GetAndPut(_))
         }
-        Outcome::Applied(_) => {
+        Outcome::Applied(_) | Outcome::Conditional { .. } => {
             !matches!(operation, Operation::Get | Operation::Put(_) | Operation::GetAndPut(_))
         }
     }
@@ -190,7 +199,7 @@ impl Operation {
     /// The value it writes if it takes effect; `None` for a get and a delete.
     pub(super) fn written(&self) -> Option<&Bytes> {
         match self {
-            Self::Get | Self::Delete => None,
+            Self::Get | Self::Delete | Self::CompareAndDelete(_) => None,
             Self::Put(value) | Self::PutIfAbsent(value) | Self::GetAndPut(value) => Some(value),
             Self::CompareAndPut { new, .. } => Some(new),
         }
@@ -206,6 +215,7 @@ impl fmt::Display for Operation {
             Self::CompareAndPut { expect, new } => {
                 write!(f, "compare-and-put {} to {new:?}", Shown(expect.as_ref()))
             }
+            Self::CompareAndDelete(expect) => write!(f, "compare-and-delete {expect:?}"),
             Self::PutIfAbsent(value) => write!(f, "put-if-absent {value:?}"),
             Self::GetAndPut(value) => write!(f, "get-and-put {value:?}"),
         }
@@ -219,6 +229,10 @@ impl fmt::Display for Outcome {
             Self::Value(value) => write!(f, "{}", Shown(value.as_ref())),
             Self::Applied(true) => write!(f, "applied"),
             Self::Applied(false) => write!(f, "not applied"),
+            Self::Conditional { applied, previous } => {
+                let word = if *applied { "applied" } else { "not applied" };
+                write!(f, "{word} over {}", Shown(previous.as_ref()))
+            }
         }
     }
 }

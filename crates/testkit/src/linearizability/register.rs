@@ -24,18 +24,19 @@ const UNSEEN: Value = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Get,
+    /// Whatever was there. Absence as a value: a delete.
     Put(Value),
-    Delete,
-    CompareAndPut { expect: Value, new: Value },
-    PutIfAbsent(Value),
+    CompareAndPut {
+        expect: Value,
+        new: Value,
+    },
 }
 
-/// What its answer tells about the register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    Nothing,
-    Before(Value),
-    Applied(bool),
+/// What its answer tells; nothing where the answer does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    before: Option<Value>,
+    applied: Option<bool>,
 }
 
 /// One operation as the search sees it.
@@ -48,39 +49,36 @@ pub(super) struct Call {
 impl Call {
     /// The register after this operation, or `None` when its answer contradicts the register.
     pub(super) fn step(self, state: Value) -> Option<Value> {
-        let (next, applied) = match self.kind {
-            Kind::Get => (state, true),
-            Kind::Put(value) => (value, true),
-            Kind::Delete => (ABSENT, state != ABSENT),
-            Kind::CompareAndPut { expect, new } if expect == state => (new, true),
-            Kind::PutIfAbsent(value) if state == ABSENT => (value, true),
-            Kind::CompareAndPut { .. } | Kind::PutIfAbsent(_) => (state, false),
+        let next = match self.kind {
+            Kind::Put(value) => value,
+            Kind::CompareAndPut { expect, new } if expect == state => new,
+            Kind::CompareAndPut { .. } | Kind::Get => state,
         };
-        let agrees = match self.seen {
-            Seen::Nothing => true,
-            Seen::Before(value) => value == state,
-            Seen::Applied(told) => told == applied,
-        };
+        let agrees = self.seen.before.is_none_or(|before| before == state)
+            && self.seen.applied.is_none_or(|applied| applied == self.applies_to(state));
         agrees.then_some(next)
+    }
+
+    /// Whether it does something when the register holds `state`.
+    fn applies_to(self, state: Value) -> bool {
+        match self.kind {
+            Kind::Get => true,
+            Kind::Put(value) => value != ABSENT || state != ABSENT,
+            Kind::CompareAndPut { expect, .. } => expect == state,
+        }
     }
 
     /// True when the answer says that the register stayed as it was, wherever this is placed.
     pub(super) fn is_pure(self) -> bool {
-        match (self.kind, self.seen) {
-            (Kind::Get, _) | (Kind::Delete, Seen::Before(ABSENT)) => true,
-            (Kind::PutIfAbsent(_), Seen::Before(before)) => before != ABSENT,
-            (Kind::CompareAndPut { expect, .. }, Seen::Before(before)) => before != expect,
-            (
-                Kind::Delete | Kind::PutIfAbsent(_) | Kind::CompareAndPut { .. },
-                Seen::Applied(applied),
-            ) => !applied,
-            _ => false,
-        }
+        let is_refused = self.seen.applied == Some(false);
+        self.kind == Kind::Get
+            || is_refused
+            || self.seen.before.is_some_and(|before| !self.applies_to(before))
     }
 
     /// True when neither the answer nor the new state depends on the register before.
     pub(super) fn is_blind(self) -> bool {
-        matches!((self.kind, self.seen), (Kind::Put(_) | Kind::Delete, Seen::Nothing))
+        matches!(self.kind, Kind::Put(_)) && self.seen == Seen::default()
     }
 }
 
@@ -214,10 +212,15 @@ impl Interner {
     fn new(records: &[&Record]) -> Self {
         let mut interner = Self { numbers: BTreeMap::new() };
         for record in records {
-            if let Operation::CompareAndPut { expect: Some(value), .. } = &record.operation {
+            if let Operation::CompareAndPut { expect: Some(value), .. }
+            | Operation::CompareAndDelete(value) = &record.operation
+            {
                 interner.name(value);
             }
-            if let End::Ok { outcome: Outcome::Value(Some(value)), .. } = &record.end {
+            if let End::Ok { outcome, .. } = &record.end
+                && let Outcome::Value(Some(value))
+                | Outcome::Conditional { previous: Some(value), .. } = outcome
+            {
                 interner.name(value);
             }
         }
@@ -241,17 +244,28 @@ impl Interner {
         let kind = match operation {
             Operation::Get => Kind::Get,
             Operation::Put(value) | Operation::GetAndPut(value) => Kind::Put(self.value(value)),
-            Operation::Delete => Kind::Delete,
+            Operation::Delete => Kind::Put(ABSENT),
             Operation::CompareAndPut { expect, new } => {
                 let expect = self.optional(expect.as_ref());
                 Kind::CompareAndPut { expect, new: self.value(new) }
             }
-            Operation::PutIfAbsent(value) => Kind::PutIfAbsent(self.value(value)),
+            Operation::CompareAndDelete(expect) => {
+                Kind::CompareAndPut { expect: self.value(expect), new: ABSENT }
+            }
+            Operation::PutIfAbsent(value) => {
+                Kind::CompareAndPut { expect: ABSENT, new: self.value(value) }
+            }
         };
         let seen = match outcome {
-            None | Some(Outcome::Done) => Seen::Nothing,
-            Some(Outcome::Value(value)) => Seen::Before(self.optional(value.as_ref())),
-            Some(Outcome::Applied(applied)) => Seen::Applied(*applied),
+            None | Some(Outcome::Done) => Seen::default(),
+            Some(Outcome::Value(before)) => {
+                Seen { before: Some(self.optional(before.as_ref())), applied: None }
+            }
+            Some(Outcome::Applied(applied)) => Seen { before: None, applied: Some(*applied) },
+            Some(Outcome::Conditional { applied, previous }) => {
+                let before = Some(self.optional(previous.as_ref()));
+                Seen { before, applied: Some(*applied) }
+            }
         };
         Call { kind, seen }
     }

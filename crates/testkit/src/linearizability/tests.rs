@@ -12,7 +12,8 @@ use bytes::Bytes;
 /// Writes histories as a small drawing: one line an operation, `client [invoked..returned] what`.
 ///
 /// `1 [0..5] put a`, `2 [6..7] get → a`, `2 [6..7] get → -` (nothing), `1 [0..?] put a` (unknown),
-/// `1 [0..x] put a` (failed), `3 [1..2] cas a b → yes`, `3 [1..2] pia a → no`, `1 [0..1] del`.
+/// `1 [0..x] put a` (failed), `3 [1..2] cas a b → yes`, `3 [1..2] pia a → no`, `1 [0..1] del`,
+/// `3 [1..2] cas a - → no/b` (compare and delete, not applied over b).
 fn drawn(lines: &[&str]) -> History<&'static str> {
     let mut history = History::new();
     for line in lines {
@@ -40,6 +41,7 @@ fn operation(words: &[&str]) -> Operation {
         ["put", v] => Operation::Put(value(v)),
         ["pia", v] => Operation::PutIfAbsent(value(v)),
         ["gap", v] => Operation::GetAndPut(value(v)),
+        ["cas", e, "-"] => Operation::CompareAndDelete(value(e)),
         ["cas", "-", new] => Operation::CompareAndPut { expect: None, new: value(new) },
         ["cas", e, new] => Operation::CompareAndPut { expect: Some(value(e)), new: value(new) },
         other => panic!("no such operation: {other:?}"),
@@ -52,6 +54,11 @@ fn answer(word: Option<&str>) -> Outcome {
         Some("yes") => Outcome::Applied(true),
         Some("no") => Outcome::Applied(false),
         Some("-") => Outcome::Value(None),
+        Some(both) if both.contains('/') => {
+            let (applied, previous) = both.split_once('/').unwrap();
+            let previous = (previous != "-").then(|| Bytes::copy_from_slice(previous.as_bytes()));
+            Outcome::Conditional { applied: applied == "yes", previous }
+        }
         Some(value) => Outcome::Value(Some(Bytes::copy_from_slice(value.as_bytes()))),
     }
 }
@@ -102,6 +109,15 @@ const BAD: &[(&str, &[&str])] = &[
             "4 [5..6] get → a",
         ],
     ),
+    ("a compare-and-put that contradicts itself", &["1 [0..1] put a", "2 [2..3] cas b c → yes/a"]),
+    (
+        "a refused compare-and-put that wrote",
+        &["1 [0..1] put a", "2 [2..3] cas b c → no/a", "2 [4..5] get → c"],
+    ),
+    (
+        "a compare-and-delete that left the value",
+        &["1 [0..1] put a", "2 [2..3] cas a - → yes/a", "2 [4..5] get → a"],
+    ),
     ("get-and-put that returns what was not there", &["1 [0..1] put a", "2 [2..3] gap b → -"]),
     ("get-and-put pairs that form a ring", &["1 [0..9] gap a → b", "2 [0..9] gap b → a"]),
 ];
@@ -146,6 +162,10 @@ const GOOD: &[(&str, &[&str])] = &[
     (
         "answers only explained by an order unlike that of invocation",
         &["1 [0..9] put a", "2 [1..9] put b", "3 [2..9] put c", "4 [10..11] get → a"],
+    ),
+    (
+        "compare-and-delete, then compare with nothing",
+        &["1 [0..1] put a", "2 [2..3] cas a - → yes/a", "2 [4..5] cas - b → yes/-"],
     ),
     ("get-and-put as a chain", &["1 [0..9] gap a → -", "2 [0..9] gap b → a", "3 [10..11] get → b"]),
 ];
@@ -358,9 +378,11 @@ mod naive {
             Operation::CompareAndPut { expect, new } if *expect == before => {
                 (Some(new.clone()), true)
             }
+            Operation::CompareAndDelete(expect) if Some(expect) == value => (None, true),
             Operation::PutIfAbsent(new) if before.is_none() => (Some(new.clone()), true),
             _ => (before.clone(), false),
         };
-        (after, vec![Outcome::Done, Outcome::Applied(applied), Outcome::Value(before)])
+        let both = Outcome::Conditional { applied, previous: before.clone() };
+        (after, vec![Outcome::Done, Outcome::Applied(applied), Outcome::Value(before), both])
     }
 }
