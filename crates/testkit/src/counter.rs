@@ -205,4 +205,14 @@ mod tests {
         history.read(-13, 30, 31);
         assert!(history.check().is_err());
     }
+
+    #[test]
+    fn an_acknowledged_subtraction_must_be_seen() {
+        let mut history = history();
+        history.add(-6, 0, Addition::Ok(10));
+        history.read(12, 30, 31);
+        assert_eq!(history.check(), Ok(()));
+        history.read(13, 30, 31);
+        assert_eq!(history.check().map_err(|violation| violation.most), Err(12));
+    }
 }
