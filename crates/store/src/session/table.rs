@@ -1,0 +1,262 @@
+//! The table of sessions of one region, in memory.
+//!
+//! Changed by apply, one payload at a time, and rebuilt from rows at open. Two replicas with the
+//! same log hold equal tables, so eviction and expiry are counted in payloads and measured in
+//! replicated time, never in anything local.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use kontiki_codec::outcome_record::Touch;
+use kontiki_codec::session::Session as Row;
+use kontiki_types::limits::{SESSION_OUTCOMES_MAX, SESSION_TTL_MS, SESSIONS_MAX};
+use kontiki_types::{ClientId, Outcome, Refusal, RequestId};
+
+use crate::limits::{
+    EXPIRED_PER_PAYLOAD, OUTCOME_OVERHEAD_BYTES, SESSION_BYTES_MAX, SESSIONS_BYTES_MAX,
+};
+
+/// All sessions of a region.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Sessions {
+    by_client: BTreeMap<ClientId, Session>,
+    /// The same sessions, the one unused longest first.
+    by_use: BTreeSet<(u64, ClientId)>,
+    /// Memory of all outcomes.
+    bytes: usize,
+    /// Replicated time.
+    now_ms: u64,
+    /// Sessions that changed or went since the last fold.
+    dirty: BTreeSet<ClientId>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Session {
+    lowest: RequestId,
+    used_ms: u64,
+    /// In order of request, each once. Requests mostly arrive in order, so this is a queue.
+    outcomes: VecDeque<(RequestId, Outcome)>,
+    bytes: usize,
+}
+
+/// What a session knows about a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Known {
+    /// Nothing: carry it out and remember the outcome.
+    Fresh,
+    /// It was carried out; this was the outcome.
+    Answered(Outcome),
+    /// It must not be carried out.
+    Refused(Refusal),
+}
+
+impl Sessions {
+    /// An empty table at a replicated time.
+    pub(crate) fn at(now_ms: u64) -> Self {
+        Self { now_ms, ..Self::default() }
+    }
+
+    /// Replicated time: the greatest wall clock of any payload so far.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// A payload of a client begins: time moves, old things are forgotten, its session is found
+    /// or opened.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionUnknown`]: none of its commands may be carried out.
+    pub(crate) fn begin(&mut self, touch: Touch) -> Result<(), Refusal> {
+        self.now_ms = self.now_ms.max(touch.wall_ms);
+        self.expire(touch.client);
+        if !self.by_client.contains_key(&touch.client) {
+            // Opening it regardless would let a retry take effect twice: once before the session
+            // was forgotten, once now.
+            if !touch.open {
+                return Err(Refusal::SessionUnknown);
+            }
+            self.insert(touch.client, Session::new(touch.lowest, self.now_ms));
+        }
+        self.use_session(touch);
+        self.evict(touch.client);
+        Ok(())
+    }
+
+    /// What is known about a request of a client whose payload has begun.
+    pub(crate) fn known(&self, client: ClientId, request: RequestId) -> Known {
+        let session = self.session(client);
+        if request < session.lowest {
+            return Known::Refused(Refusal::RequestForgotten);
+        }
+        if let Some(outcome) = session.outcome(request) {
+            return Known::Answered(outcome.clone());
+        }
+        let full =
+            session.outcomes.len() >= SESSION_OUTCOMES_MAX || session.bytes >= SESSION_BYTES_MAX;
+        if full { Known::Refused(Refusal::SessionFull) } else { Known::Fresh }
+    }
+
+    /// Remembers what became of a fresh request.
+    ///
+    /// # Panics
+    /// When it was remembered before, or is a refusal.
+    pub(crate) fn remember(&mut self, client: ClientId, request: RequestId, outcome: Outcome) {
+        assert!(!matches!(outcome, Outcome::Refused(_)), "{client} {request}: {outcome:?}");
+        let session = self.by_client.get_mut(&client).expect("its payload has begun");
+        self.bytes += session.remember(request, outcome);
+    }
+
+    /// Puts back a session as a row had it.
+    ///
+    /// # Panics
+    /// When the client has one already.
+    pub(crate) fn restore(&mut self, client: ClientId, row: Row) {
+        let mut session = Session::new(row.lowest, row.used_ms);
+        for (request, outcome) in row.outcomes {
+            session.remember(request, outcome);
+        }
+        assert!(!self.by_client.contains_key(&client), "{client} restored twice");
+        self.bytes += session.bytes;
+        self.insert(client, session);
+    }
+
+    /// A restored table differs from its rows only by what happens from now on.
+    pub(crate) fn clear_dirty(&mut self) -> BTreeSet<ClientId> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// The row of a session; nothing when it is gone.
+    pub(crate) fn row(&self, client: ClientId) -> Option<Row> {
+        self.by_client.get(&client).map(Session::row)
+    }
+
+    /// All sessions in order of client.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, Row)> + '_ {
+        self.by_client.iter().map(|(&client, session)| (client, session.row()))
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_client.len()
+    }
+
+    /// Continues the time of a record; records are replayed in order, so it never goes back.
+    ///
+    /// # Panics
+    /// When it would go back.
+    pub(crate) fn advance(&mut self, now_ms: u64) {
+        assert!(now_ms >= self.now_ms, "replicated time {now_ms} after {}", self.now_ms);
+        self.now_ms = now_ms;
+    }
+
+    fn session(&self, client: ClientId) -> &Session {
+        self.by_client.get(&client).expect("its payload has begun, so the session is there")
+    }
+
+    fn insert(&mut self, client: ClientId, session: Session) {
+        self.by_use.insert((session.used_ms, client));
+        self.by_client.insert(client, session);
+        self.dirty.insert(client);
+    }
+
+    fn remove(&mut self, client: ClientId) {
+        let session = self.by_client.remove(&client).expect("sessions are removed once");
+        let listed = self.by_use.remove(&(session.used_ms, client));
+        assert!(listed, "{client} used at {} is not in the order of use", session.used_ms);
+        self.bytes -= session.bytes;
+        self.dirty.insert(client);
+    }
+
+    fn use_session(&mut self, touch: Touch) {
+        let now_ms = self.now_ms;
+        let session = self.by_client.get_mut(&touch.client).expect("found or opened just now");
+        if session.used_ms != now_ms {
+            self.by_use.remove(&(session.used_ms, touch.client));
+            self.by_use.insert((now_ms, touch.client));
+            session.used_ms = now_ms;
+        }
+        self.bytes -= session.forget_below(touch.lowest);
+        self.dirty.insert(touch.client);
+    }
+
+    /// Forgets some sessions whose time is over, and in any case that of `client`, whose payload
+    /// must see the same table whether or not its turn came already.
+    fn expire(&mut self, client: ClientId) {
+        for _ in 0..EXPIRED_PER_PAYLOAD {
+            match self.by_use.first() {
+                Some(&(used_ms, oldest)) if self.is_over(used_ms) => self.remove(oldest),
+                _ => break,
+            }
+        }
+        if self.by_client.get(&client).is_some_and(|session| self.is_over(session.used_ms)) {
+            self.remove(client);
+        }
+    }
+
+    fn is_over(&self, used_ms: u64) -> bool {
+        used_ms.saturating_add(SESSION_TTL_MS) < self.now_ms
+    }
+
+    /// Makes room, the session unused longest first, but never at the cost of `client`.
+    fn evict(&mut self, client: ClientId) {
+        while self.by_client.len() > SESSIONS_MAX || self.bytes > SESSIONS_BYTES_MAX {
+            let oldest = self.by_use.iter().map(|&(_, oldest)| oldest).find(|&c| c != client);
+            let Some(oldest) = oldest else { break };
+            self.remove(oldest);
+        }
+    }
+}
+
+impl Session {
+    fn new(lowest: RequestId, used_ms: u64) -> Self {
+        Self { lowest, used_ms, outcomes: VecDeque::new(), bytes: 0 }
+    }
+
+    fn outcome(&self, request: RequestId) -> Option<&Outcome> {
+        // Most requests are new and greater than all before.
+        if self.outcomes.back().is_none_or(|(last, _)| *last < request) {
+            return None;
+        }
+        let at = self.outcomes.binary_search_by_key(&request, |(request, _)| *request).ok()?;
+        self.outcomes.get(at).map(|(_, outcome)| outcome)
+    }
+
+    /// Answers the memory it took.
+    fn remember(&mut self, request: RequestId, outcome: Outcome) -> usize {
+        assert!(request >= self.lowest, "{request} is below {}", self.lowest);
+        let cost = outcome_bytes(&outcome);
+        self.bytes += cost;
+        let Err(at) = self.outcomes.binary_search_by_key(&request, |(request, _)| *request) else {
+            panic!("{request} has an outcome already");
+        };
+        self.outcomes.insert(at, (request, outcome));
+        cost
+    }
+
+    /// Answers the memory it gave back.
+    fn forget_below(&mut self, lowest: RequestId) -> usize {
+        self.lowest = self.lowest.max(lowest);
+        let before = self.bytes;
+        while self.outcomes.front().is_some_and(|(request, _)| *request < self.lowest) {
+            let (_, outcome) = self.outcomes.pop_front().expect("there is a front");
+            self.bytes -= outcome_bytes(&outcome);
+        }
+        before - self.bytes
+    }
+
+    fn row(&self) -> Row {
+        Row {
+            lowest: self.lowest,
+            used_ms: self.used_ms,
+            outcomes: self.outcomes.iter().cloned().collect(),
+        }
+    }
+}
+
+/// Memory an outcome takes: what the limits of bytes count.
+pub(crate) fn outcome_bytes(outcome: &Outcome) -> usize {
+    let value = match outcome {
+        Outcome::Conditional { previous: Some(value), .. } => value.len(),
+        _ => 0,
+    };
+    OUTCOME_OVERHEAD_BYTES + value
+}
