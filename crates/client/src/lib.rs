@@ -18,16 +18,28 @@
 //! # }
 //! ```
 
+//! What is here, from the outside in: `client`, `scan`, `ops` (the face), `shell` (tasks, sockets,
+//! clocks), [`core`] (all decisions, pure), and its parts: [`region_cache`], [`batcher`],
+//! [`session`], [`retry`], [`backoff`]. The simulator runs [`core`] in virtual time.
+
 #![forbid(unsafe_code)]
 
 pub mod admin;
 pub mod ask;
+pub mod backoff;
+pub mod batcher;
 mod client;
+pub mod core;
+mod cut;
 mod error;
 mod keyspace;
 mod ops;
 mod options;
+pub mod region_cache;
+pub mod retry;
+mod rng;
 mod scan;
+pub mod session;
 mod shell;
 mod size;
 
