@@ -42,13 +42,26 @@ pub(crate) fn run(
     }
 }
 
-/// A handle to give work to the background thread.
+/// A handle to give work to the background thread. Made first, so that state machines can hold
+/// one; work waits until [`crate::NodeHost::start`] starts the thread.
 #[derive(Clone)]
 pub struct Background {
     pub(crate) jobs: Arc<Mailbox<Job>>,
 }
 
+impl Default for Background {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Background {
+    /// A handle without a thread yet.
+    pub fn new() -> Self {
+        // Engine syncs come one at a time, and state machines bound what they defer.
+        Self { jobs: Arc::new(Mailbox::new(usize::MAX)) }
+    }
+
     /// Run this later, on the background thread. Dropped when the host stops.
     pub fn spawn(&self, work: impl FnOnce() + Send + 'static) {
         self.jobs.push(Job::Run(Box::new(work)));

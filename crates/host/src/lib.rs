@@ -25,7 +25,7 @@
 mod apply_worker;
 mod background;
 mod clock;
-// pub mod disk;
+pub mod disk;
 mod fatal;
 mod log_writer;
 mod mailbox;

@@ -80,6 +80,8 @@ pub struct Options {
     pub transport: Arc<dyn Transport>,
     /// Makes the engine durable.
     pub sync_engine: SyncEngine,
+    /// Where slow work goes.
+    pub background: Background,
     /// Told of changes.
     pub on_notice: OnNotice,
     /// Told of the end.
@@ -174,7 +176,7 @@ impl NodeHost {
         // These carry what the shard hands out; the shard's own limits bound them.
         let log_tasks = Arc::new(Mailbox::new(usize::MAX));
         let apply_tasks = Arc::new(Mailbox::new(usize::MAX));
-        let jobs = Arc::new(Mailbox::new(usize::MAX));
+        let jobs = Arc::clone(&options.background.jobs);
         let snapshots = Arc::new(Mailbox::new(usize::MAX));
         let waiters = Arc::new(Waiters::default());
         let outbox = Outbox::new(Arc::clone(&options.transport));
@@ -228,7 +230,7 @@ impl NodeHost {
             snapshot_sender::run(&snapshots, &transport, &shard_in);
         })?;
 
-        let background = Background { jobs };
+        let background = options.background;
         let threads = Arc::new(std::sync::Mutex::new(threads.0));
         Ok(Self { inputs, waiters, spools, background, log_status, fatal, threads })
     }

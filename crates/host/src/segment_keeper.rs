@@ -17,7 +17,8 @@ enum Job {
     Remove(Vec<String>),
 }
 
-type Outcome<F> = Result<Prepared<F>, SegmentRequest>;
+/// Nothing: it failed, and why is logged.
+type Outcome<F> = Option<Prepared<F>>;
 
 /// The log writer's side of the thread.
 pub(crate) struct SegmentKeeper<D: Disk> {
@@ -42,8 +43,8 @@ impl<D: Disk> SegmentKeeper<D> {
     pub(crate) fn serve(&self, log: &mut Log<D>) {
         while let Ok(result) = self.results.try_recv() {
             match result {
-                Ok(prepared) => log.add_ready(prepared),
-                Err(request) => log.prepare_failed(request),
+                Some(prepared) => log.add_ready(prepared),
+                None => log.prepare_failed(),
             }
         }
         if let Some(request) = log.segment_request() {
@@ -77,11 +78,11 @@ fn run<D: Disk>(disk: &D, jobs: &Mailbox<Job>, results: &SyncSender<Outcome<D::F
         for job in waiting.drain(..) {
             match job {
                 Job::Prepare(request) => {
-                    let result = prepare_segment(disk, request.clone()).map_err(|error| {
+                    let result = prepare_segment(disk, &request);
+                    if let Err(error) = &result {
                         tracing::warn!(%error, "a log segment could not be prepared");
-                        request
-                    });
-                    if results.send(result).is_err() {
+                    }
+                    if results.send(result.ok()).is_err() {
                         return;
                     }
                 }

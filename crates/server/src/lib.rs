@@ -1,7 +1,34 @@
-//! A store process: configuration, services, assembly.
+//! A store process: configuration, data directory, services, assembly.
+//!
+//! [`run`] is the whole of it: bring the store up, serve until told to stop, bring it down. This is
+//! the only crate where engine, regions, host and network meet; what any of them decides is decided
+//! in its own crate.
+//!
+//! | part | where |
+//! |---|---|
+//! | what the user may say | [`config`] |
+//! | whose directory it is | `data_dir` |
+//! | bringing it up and down | `node` |
+//! | clients' streams | `service/kv`, `service/writes`, `service/reads`, `answers` |
+//! | operators' questions | `service/admin` |
+//! | other stores | `transport/` (out), `service/peer` (in) |
 
 #![forbid(unsafe_code)]
 
+mod answers;
 pub mod config;
+pub mod data_dir;
+mod error;
+mod image_file;
+mod leaders;
+mod node;
+mod orders;
+mod random;
+mod serve;
+mod service;
+mod transport;
+mod wall_clock;
 
 pub use config::{Config, EngineKind};
+pub use error::Error;
+pub use serve::run;

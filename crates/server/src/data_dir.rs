@@ -1,0 +1,213 @@
+//! The directory of a store: who it belongs to, in which format, and that nobody else uses it.
+//!
+//! ```text
+//! DIR/IDENT      text: format version, cluster id, store id; written once, never changed
+//! DIR/LOCK       held while the store runs (flock): a second process is refused
+//! DIR/log/       segments of the shared log
+//! DIR/engine/    the storage engine
+//! DIR/spool/     snapshots on their way in
+//! ```
+//!
+//! A directory of another cluster, of another store or of a newer format is refused before anything
+//! in it is touched.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use kontiki_types::{ClusterId, StoreId};
+use rustix::fs::{FlockOperation, flock};
+
+/// The format this release writes. Raised when a directory of it could not be read by an older one.
+const FORMAT: u32 = 1;
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another process uses it.
+    #[error("{dir} is in use by another process: stop it, or give another --data-dir")]
+    InUse {
+        /// Which.
+        dir: String,
+    },
+    /// It belongs to another cluster or store.
+    #[error(
+        "{dir} belongs to store {found_store} of cluster {found_cluster}, not to store \
+         {store} of cluster {cluster}: give its own --store-id and --cluster-id, or another \
+         --data-dir"
+    )]
+    OtherOwner {
+        /// Which.
+        dir: String,
+        /// Whose it is.
+        found_cluster: u64,
+        /// Whose it is.
+        found_store: u64,
+        /// Who asked.
+        cluster: u64,
+        /// Who asked.
+        store: u64,
+    },
+    /// It was written by a newer release.
+    #[error("{dir} has format {found}, this release reads up to {FORMAT}: use the newer release")]
+    Newer {
+        /// Which.
+        dir: String,
+        /// Its format.
+        found: u32,
+    },
+    /// `IDENT` is not what it should be.
+    #[error("{dir}/IDENT is damaged: restore it from a backup, or replace this store")]
+    Damaged {
+        /// Which.
+        dir: String,
+    },
+    /// It has files but no `IDENT`.
+    #[error("{dir} is not empty and not a data directory of kontiki: give another --data-dir")]
+    NotOurs {
+        /// Which.
+        dir: String,
+    },
+    /// The file system refused.
+    #[error("{dir}: {source}")]
+    Io {
+        /// Which.
+        dir: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A directory that belongs to this store and is locked until this is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// It was made just now.
+    pub fresh: bool,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Open or make the directory.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing was changed then, except that the directory itself may exist.
+    pub fn open(path: &Path, cluster: ClusterId, store: StoreId) -> Result<Self, Error> {
+        let dir = path.display().to_string();
+        let io = |source| Error::Io { dir: dir.clone(), source };
+        std::fs::create_dir_all(path).map_err(io)?;
+        let ident = path.join("IDENT");
+        let known = ident.exists();
+        if !known && has_foreign_files(path).map_err(io)? {
+            return Err(Error::NotOurs { dir });
+        }
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("LOCK"))
+            .map_err(io)?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(Error::InUse { dir });
+        }
+        if known {
+            let text = std::fs::read_to_string(&ident).map_err(io)?;
+            check_ident(&dir, &text, cluster, store)?;
+        } else {
+            write_ident(path, cluster, store).map_err(io)?;
+        }
+        Ok(Self { path: path.to_owned(), fresh: !known, _lock: lock })
+    }
+
+    /// A path inside.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// Anything beside a lock file or our half-written first file.
+fn has_foreign_files(path: &Path) -> std::io::Result<bool> {
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name != "LOCK" && name != "IDENT.new" && name != "log.txt" {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn write_ident(path: &Path, cluster: ClusterId, store: StoreId) -> std::io::Result<()> {
+    let text = format!("format {FORMAT}\ncluster {}\nstore {}\n", cluster.0, store.0);
+    let new = path.join("IDENT.new");
+    let mut file = File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, path.join("IDENT"))?;
+    File::open(path)?.sync_all()
+}
+
+fn check_ident(dir: &str, text: &str, cluster: ClusterId, store: StoreId) -> Result<(), Error> {
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().parse::<u64>().ok()
+    };
+    let dir = dir.to_owned();
+    let Some(format) = field("format ") else { return Err(Error::Damaged { dir }) };
+    if format > u64::from(FORMAT) {
+        return Err(Error::Newer { dir, found: u32::try_from(format).unwrap_or(u32::MAX) });
+    }
+    let (Some(found_cluster), Some(found_store)) = (field("cluster "), field("store ")) else {
+        return Err(Error::Damaged { dir });
+    };
+    if (found_cluster, found_store) != (cluster.0, store.0) {
+        let (cluster, store) = (cluster.0, store.0);
+        return Err(Error::OtherOwner { dir, found_cluster, found_store, cluster, store });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINE: (ClusterId, StoreId) = (ClusterId(7), StoreId(2));
+
+    #[test]
+    fn a_directory_remembers_its_owner() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(DataDir::open(dir.path(), MINE.0, MINE.1).expect("made").fresh);
+        assert!(!DataDir::open(dir.path(), MINE.0, MINE.1).expect("opened").fresh);
+        for (cluster, store) in [(ClusterId(8), MINE.1), (MINE.0, StoreId(1))] {
+            let error = DataDir::open(dir.path(), cluster, store).expect_err("refused");
+            assert!(matches!(error, Error::OtherOwner { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_second_user_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = DataDir::open(dir.path(), MINE.0, MINE.1).expect("made");
+        let error = DataDir::open(dir.path(), MINE.0, MINE.1).expect_err("refused");
+        assert!(matches!(error, Error::InUse { .. }), "{error}");
+        drop(first);
+        DataDir::open(dir.path(), MINE.0, MINE.1).expect("free again");
+    }
+
+    #[test]
+    fn newer_damaged_and_foreign_directories_are_refused_unchanged() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ident = dir.path().join("IDENT");
+        for text in ["format 2\ncluster 7\nstore 2\nnew thing\n", "", "format x\n", "format 1\n"] {
+            std::fs::write(&ident, text).expect("written");
+            let error = DataDir::open(dir.path(), MINE.0, MINE.1).expect_err("refused");
+            assert!(matches!(error, Error::Newer { .. } | Error::Damaged { .. }), "{error}");
+            assert_eq!(std::fs::read_to_string(&ident).expect("read"), text);
+        }
+        let other = tempfile::tempdir().expect("a directory");
+        std::fs::write(other.path().join("thesis.tex"), "mine").expect("written");
+        let error = DataDir::open(other.path(), MINE.0, MINE.1).expect_err("refused");
+        assert!(matches!(error, Error::NotOurs { .. }), "{error}");
+        assert!(!other.path().join("LOCK").exists());
+    }
+}

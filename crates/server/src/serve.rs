@@ -1,0 +1,109 @@
+//! Listening: one port for clients, operators and other stores.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kontiki_proto::MESSAGE_BYTES_MAX;
+use kontiki_proto::v1::admin_server::AdminServer;
+use kontiki_proto::v1::kv_server::KvServer;
+use kontiki_proto::v1::peer_server::PeerServer;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::node::Node;
+use crate::service::admin::AdminService;
+use crate::service::kv::KvService;
+use crate::service::peer::PeerService;
+
+/// Bytes a stream may send ahead of its reader; a batch of large values fits.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// The same for all streams of a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// Most streams of one connection at once; a client needs one.
+const STREAMS_MAX: u32 = 256;
+/// How often a silent connection is asked whether it lives, and how long it may take to answer.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(10));
+/// How long open streams may take to end once the store stops.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Run a store until `shutdown` completes, or until it can no longer keep its promises.
+///
+/// # Errors
+/// See [`Error`]: it did not start, or stopped for a reason other than `shutdown`.
+pub async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| Error::Listen { address: config.listen.to_string(), source })?;
+    let runtime = Handle::current();
+    let (starting, on) = (config.clone(), runtime.clone());
+    let node = runtime.spawn_blocking(move || Node::start(&starting, &on)).await;
+    let node = node.map_err(|error| Error::Fatal(error.to_string()))??;
+    tracing::info!(
+        store = %config.store, cluster = %config.cluster, address = %config.listen,
+        version = env!("CARGO_PKG_VERSION"), "serving"
+    );
+
+    let mut fatal = node.fatal.clone();
+    let cause = async move {
+        match fatal.wait_for(Option::is_some).await {
+            Ok(cause) => cause.clone().unwrap_or_default(),
+            // The host is gone without a cause: the shutdown below has ended it.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = serve(Arc::clone(&node), listener, async move { drop(stopped.await) });
+    let mut serving = runtime.spawn(serving);
+    let result = tokio::select! {
+        () = shutdown => Ok(()),
+        cause = cause => Err(Error::Fatal(cause)),
+        ended = &mut serving => match ended {
+            Ok(result) => result.map_err(Error::from),
+            Err(error) => Err(Error::Fatal(error.to_string())),
+        },
+    };
+    tracing::info!("stopping");
+    drop(stop);
+    // Clients hold their streams open for ever: give them a moment, then go.
+    let _ = tokio::time::timeout(DRAIN, &mut serving).await;
+    serving.abort();
+    let stopping = runtime.spawn_blocking(move || node.stop());
+    stopping.await.map_err(|error| Error::Fatal(error.to_string()))?;
+    result
+}
+
+async fn serve(
+    node: Arc<Node>,
+    listener: TcpListener,
+    stopped: impl Future<Output = ()> + Send,
+) -> Result<(), tonic::transport::Error> {
+    let peer = PeerService {
+        identity: node.identity,
+        stores: node.stores.keys().copied().collect::<BTreeSet<_>>(),
+        host: node.host.clone(),
+    };
+    let kv = KvServer::new(KvService { node: Arc::clone(&node) })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let peer = PeerServer::new(peer).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE.0))
+        .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        .add_service(kv)
+        .add_service(AdminServer::new(AdminService { node }))
+        .add_service(peer)
+        .serve_with_incoming_shutdown(incoming, stopped)
+        .await
+}
