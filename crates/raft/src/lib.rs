@@ -2,11 +2,32 @@
 
 #![forbid(unsafe_code)]
 
+mod applying;
 mod batch;
 mod config;
+pub mod describe;
+mod durability;
+mod election;
 mod error;
+mod install;
+#[cfg(any(test, feature = "testing"))]
+pub mod invariants;
+mod limits;
+mod log;
+mod membership;
 mod node;
+mod outbox;
+mod quorum;
+mod read;
+mod replication;
+mod roles;
+mod shared;
 mod status;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod transfer;
 
 pub use batch::{Batch, Notice, Outgoing, ReadId, ReadReady, Seq, StoreOp, StoredSnapshot};
 pub use config::{Config, MembershipCodec, Restored};

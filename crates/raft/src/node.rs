@@ -1,104 +1,224 @@
 //! The face of one Raft group.
 //!
-//! Method grammar: inputs are `step`, `propose`, `read`, `transfer`, `campaign` and `on_*`; outputs
-//! are `take` and `next_deadline`; the rest are getters. First commit: the bodies follow.
+//! Method grammar: inputs are `step`, `propose`, `read`, `transfer`, `campaign`, `compact` and
+//! `on_*`; outputs are `take` and `next_deadline`; the rest are getters. Inputs never block and
+//! never call out; after each round of them the driver calls `take` once and executes what it
+//! gets. Everything of substance is in the roles; here is only who is asked.
 
 use bytes::Bytes;
 use kontiki_types::{
     Index, Membership, Message, Moment, Peer, PeerId, Position, SnapshotMeta, Term,
 };
 
+use crate::replication::progress::Progress;
+use crate::roles::candidate;
+use crate::roles::follower::Follower;
+use crate::roles::{Role, Transition};
+use crate::shared::Shared;
 use crate::{
-    Batch, Config, PeerProgress, ProposeError, ReadError, ReadId, Restored, RoleKind, Seq,
+    Batch, Config, Notice, PeerProgress, ProposeError, ReadError, ReadId, Restored, RoleKind, Seq,
     TransferError,
 };
+use crate::{describe, election, install};
 
 /// One replica of one group.
+#[derive(Debug)]
 pub struct Node {
-    config: Config,
-    restored: Restored,
+    pub(crate) shared: Shared,
+    pub(crate) role: Role,
 }
 
 impl Node {
     /// A follower that continues from what the disk gave back.
-    pub fn new(config: Config, restored: Restored, _now: Moment) -> Self {
-        Self { config, restored }
+    ///
+    /// # Panics
+    /// When what is restored contradicts itself: entries that are not consecutive, a commit or
+    /// applied index beyond the log, an entry of a term that the hard state does not know.
+    pub fn new(config: Config, restored: Restored, now: Moment) -> Self {
+        let mut shared = Shared::restore(config, restored);
+        let role = Role::Follower(Follower::at_start(&mut shared, now));
+        Self { shared, role }
     }
 
+    // ---- inputs ----
+
     /// A message arrived.
-    pub fn step(&mut self, _message: Message, _now: Moment) {}
+    pub fn step(&mut self, message: Message, now: Moment) {
+        self.role.step(&mut self.shared, message, now);
+    }
 
     /// Append an entry. Its position is its promise: it committed iff an entry of this very
     /// position is applied.
+    ///
+    /// # Errors
+    /// When this peer does not lead, or not in the expected term, is handing leadership over, or
+    /// has too much uncommitted. Nothing was appended then.
     pub fn propose(
         &mut self,
-        _data: Bytes,
-        _expected_term: Option<Term>,
+        data: Bytes,
+        expected_term: Option<Term>,
         _now: Moment,
     ) -> Result<Position, ProposeError> {
-        Err(ProposeError::NotLeader { leader: None })
+        let Role::Leader(leader) = &mut self.role else {
+            return Err(ProposeError::NotLeader { leader: self.role.leader(&self.shared) });
+        };
+        let current = self.shared.term();
+        if expected_term.is_some_and(|expected| expected != current) {
+            return Err(ProposeError::TermMismatch { current });
+        }
+        leader.propose(&mut self.shared, data)
     }
 
     /// Ask for the index a linearizable read must wait for; answered in [`Batch::reads`] or
     /// [`Batch::reads_failed`]. A follower asks its leader.
-    pub fn read(&mut self, _id: ReadId, _now: Moment) -> Result<(), ReadError> {
-        Err(ReadError::NotLeader)
+    ///
+    /// # Errors
+    /// When no leader is known, or too many reads wait.
+    pub fn read(&mut self, id: ReadId, now: Moment) -> Result<(), ReadError> {
+        match &mut self.role {
+            Role::Leader(leader) => leader.read(&self.shared, id),
+            Role::Follower(follower) if follower.leader().is_some() => {
+                follower.reads.push(&self.shared, id, now)
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                Err(ReadError::NotLeader)
+            }
+        }
     }
 
-    /// Hand leadership to this peer; ends with [`crate::Notice::TransferEnded`].
-    pub fn transfer(&mut self, _to: PeerId, _now: Moment) -> Result<(), TransferError> {
-        Err(TransferError::NotLeader { leader: None })
+    /// Hand leadership to this peer; ends with [`Notice::TransferEnded`] within one election
+    /// timeout. Until then proposals are refused.
+    ///
+    /// # Errors
+    /// When this peer does not lead, or the target cannot take over. Nothing changed then.
+    pub fn transfer(&mut self, to: PeerId, now: Moment) -> Result<(), TransferError> {
+        match &mut self.role {
+            Role::Leader(leader) => leader.transfer(&mut self.shared, to, now),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                Err(TransferError::NotLeader { leader: self.role.leader(&self.shared) })
+            }
+        }
     }
 
-    /// Campaign now, without a pre-vote.
-    pub fn campaign(&mut self, _now: Moment) {}
+    /// Do not wait for the deadline: ask for an election now. Others still refuse while they hear
+    /// a leader. Without effect on a leader and on a peer that may not stand.
+    pub fn campaign(&mut self, now: Moment) {
+        let leads = self.role.kind() == RoleKind::Leader;
+        if !leads && election::may_campaign(&self.shared) {
+            self.role.change(&mut self.shared, Transition::PreCampaign, now);
+        }
+    }
 
-    /// The deadline passed.
-    pub fn on_time(&mut self, _now: Moment) {}
+    /// Time passed; call at or after [`Node::next_deadline`], any time will do.
+    pub fn on_time(&mut self, now: Moment) {
+        self.role.on_time(&mut self.shared, now);
+    }
 
     /// This store operation, and all before it, are durable.
-    pub fn on_persisted(&mut self, _seq: Seq, _now: Moment) {}
-
-    /// The state machine holds everything up to here.
-    pub fn on_applied(&mut self, _index: Index) {}
-
-    /// The stream of a wanted snapshot ended; `ok`: the receiver has all of it.
-    pub fn on_snapshot_sent(&mut self, _to: PeerId, _session: u64, _ok: bool, _now: Moment) {}
-
-    /// The snapshot of a [`crate::Notice::SnapshotInstall`] is durable in the state machine; not
-    /// `ok`: the state machine is as it was before.
-    pub fn on_snapshot_installed(&mut self, _meta: &SnapshotMeta, _ok: bool, _now: Moment) {}
-
-    /// The transport lost its way to this peer: what was on its way may be lost.
-    pub fn on_unreachable(&mut self, _peer: PeerId) {}
-
-    /// Drop the log up to and including `to`, or what of that is applied and durable. Returns the
-    /// new start of the log if it moved.
-    pub fn compact(&mut self, _to: Index) -> Option<Position> {
-        None
+    ///
+    /// # Panics
+    /// When the operation was never handed out.
+    pub fn on_persisted(&mut self, seq: Seq, now: Moment) {
+        self.shared.durability.on_persisted(seq, &mut self.shared.log);
+        let transition = match &mut self.role {
+            Role::Follower(_) | Role::PreCandidate(_) => Transition::Stay,
+            Role::Candidate(role) => candidate::on_persisted(&mut self.shared, role),
+            Role::Leader(leader) => {
+                leader.on_persisted(&mut self.shared);
+                Transition::Stay
+            }
+        };
+        self.role.change(&mut self.shared, transition, now);
     }
 
+    /// The state machine holds everything up to here.
+    ///
+    /// # Panics
+    /// When the entry was never handed out.
+    pub fn on_applied(&mut self, index: Index) {
+        self.shared.applying.on_applied(index);
+    }
+
+    /// The stream of a wanted snapshot ended; `ok`: the receiver has all of it, the
+    /// `Snapshot` message included.
+    pub fn on_snapshot_sent(&mut self, to: PeerId, session: u64, ok: bool, now: Moment) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.on_snapshot_sent(to, session, ok, now);
+        }
+    }
+
+    /// The install asked for by [`Notice::SnapshotInstall`] ended. `ok`: the state machine durably
+    /// stands at the snapshot; otherwise it must be exactly as it was before (a driver that cannot
+    /// promise that must stop the peer).
+    ///
+    /// # Panics
+    /// When this install was not asked for.
+    pub fn on_snapshot_installed(&mut self, meta: &SnapshotMeta, ok: bool, _now: Moment) {
+        install::on_installed(&mut self.shared, &mut self.role, meta, ok);
+    }
+
+    /// The transport lost its way to this peer: what was on its way may be lost.
+    pub fn on_unreachable(&mut self, peer: PeerId) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.on_unreachable(peer);
+        }
+    }
+
+    /// Drop the log up to and including `to`, or what of that is applied and durable. Returns the
+    /// new start of the log if it moved. The caller makes it durable, at its leisure.
+    pub fn compact(&mut self, to: Index) -> Option<Position> {
+        self.shared.compact(to)
+    }
+
+    // ---- outputs ----
+
     /// Move what is to be done into the batch; call after each round of inputs.
-    pub fn take(&mut self, _batch: &mut Batch) {}
+    ///
+    /// # Panics
+    /// When the batch still holds a store operation.
+    pub fn take(&mut self, batch: &mut Batch) {
+        let shared = &mut self.shared;
+        assert!(batch.store.is_none(), "the operation of an earlier round was not executed");
+        match &mut self.role {
+            Role::Leader(leader) => leader.flush(shared),
+            Role::Follower(follower) => follower.flush(shared),
+            Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
+        if let Some(meta) = shared.applying.start_install() {
+            shared.outbox.notify(Notice::SnapshotInstall(meta));
+        }
+        let hard_state = shared.hard_state();
+        batch.store = shared.durability.build(&mut shared.log, hard_state);
+        let bytes_max = shared.config.apply_bytes_max;
+        shared.applying.hand_out(&shared.log, bytes_max, &mut batch.apply);
+        shared.outbox.drain_into(batch);
+    }
 
     /// When `on_time` wants to be called.
     pub fn next_deadline(&self) -> Option<Moment> {
-        None
+        self.role.next_deadline(&self.shared)
     }
+
+    // ---- getters ----
 
     /// This peer.
     pub fn id(&self) -> PeerId {
-        self.config.id
+        self.shared.config.id
     }
 
     /// Current term.
     pub fn term(&self) -> Term {
-        self.restored.hard_state.term
+        self.shared.term()
+    }
+
+    /// Who got this peer's vote in the current term.
+    pub fn vote(&self) -> Option<PeerId> {
+        self.shared.vote()
     }
 
     /// Current role.
     pub fn role(&self) -> RoleKind {
-        RoleKind::Follower
+        self.role.kind()
     }
 
     /// Current role in words: `leader`, `follower`, …
@@ -108,42 +228,43 @@ impl Node {
 
     /// Who leads, if known.
     pub fn leader(&self) -> Option<PeerId> {
-        None
+        self.role.leader(&self.shared)
     }
 
     /// Everything up to here is committed.
     pub fn commit(&self) -> Index {
-        self.restored.hard_state.commit
+        self.shared.applying.commit()
     }
 
     /// The state machine reported everything up to here.
     pub fn applied(&self) -> Index {
-        self.restored.applied
+        self.shared.applying.applied()
     }
 
     /// Index of the first entry the log holds (or will hold).
     pub fn first_index(&self) -> Index {
-        self.restored.snapshot.position.index.next()
+        self.shared.log.start().index.next()
     }
 
     /// Position of the last entry.
     pub fn last_position(&self) -> Position {
-        self.restored.entries.last().map_or(self.restored.snapshot.position, |e| e.position)
+        self.shared.log.last()
     }
 
     /// Everything up to here is durable on this peer.
     pub fn durable(&self) -> Index {
-        self.last_position().index
+        self.shared.log.durable()
     }
 
     /// The membership in effect: that of the newest configuration entry, committed or not.
     pub fn membership(&self) -> &Membership {
-        &self.restored.snapshot.membership
+        self.shared.membership()
     }
 
-    /// The membership as of this index, if the log still knows.
-    pub fn membership_at(&self, _index: Index) -> Option<&Membership> {
-        None
+    /// The membership as of this index, if the log still knows: what a snapshot at this index
+    /// must carry (matrixone#23281).
+    pub fn membership_at(&self, index: Index) -> Option<&Membership> {
+        self.shared.memberships.at(index)
     }
 
     /// A member of the group.
@@ -153,27 +274,36 @@ impl Node {
 
     /// Where the log starts, with the membership as of there.
     pub fn start(&self) -> SnapshotMeta {
-        self.restored.snapshot.clone()
+        let position = self.shared.log.start();
+        let membership = self.shared.memberships.at(position.index);
+        let membership = membership.expect("the stack's base stands at the start").clone();
+        SnapshotMeta { position, membership }
     }
 
     /// Bytes of the log in memory, entry overheads included.
     pub fn log_bytes(&self) -> usize {
-        0
+        usize::try_from(self.shared.log.bytes()).unwrap_or(usize::MAX)
     }
 
     /// How far each follower is, in order of peer; empty unless leading.
     pub fn progress(&self) -> Vec<PeerProgress> {
-        Vec::new()
+        match &self.role {
+            Role::Leader(leader) => leader.followers.iter().map(Progress::status).collect(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
+        }
     }
 
     /// The least index matched by a follower heard of within an election timeout that continues
     /// from the log: compacting beyond it would cost a snapshot. Nothing unless leading.
     pub fn lowest_live_match(&self) -> Option<Index> {
-        None
+        match &self.role {
+            Role::Leader(leader) => leader.lowest_live_match(&self.shared),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
     }
 
     /// One line for status and logs.
     pub fn describe(&self) -> String {
-        String::new()
+        describe::node(self)
     }
 }

@@ -1,0 +1,100 @@
+//! How far the log is committed, handed out and applied, and the snapshot being installed.
+//!
+//! Entries are handed out once, in order, when they are committed **and** durable here: a crash
+//! can then never leave a state machine ahead of its log (raft-rs#537). An install excludes apply
+//! from the moment the notice leaves until its end (openraft eed681d5).
+
+use kontiki_types::{Entry, Index, PeerId, SnapshotMeta};
+
+use crate::log::Log;
+
+/// A snapshot that has arrived and takes the place of the log.
+#[derive(Debug)]
+pub(crate) struct Install {
+    pub(crate) meta: SnapshotMeta,
+    /// Who sent it, and under which progress: the acknowledgement echoes it.
+    pub(crate) from: PeerId,
+    pub(crate) session: u64,
+    /// The notice left; before that, entries handed out are still being applied.
+    pub(crate) started: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Applying {
+    commit: Index,
+    handed_out: Index,
+    applied: Index,
+    pub(crate) install: Option<Install>,
+}
+
+impl Applying {
+    /// After a start: everything applied was committed.
+    pub(crate) fn new(commit: Index, applied: Index) -> Self {
+        assert!(applied <= commit, "applied {applied} beyond commit {commit}");
+        Self { commit, handed_out: applied, applied, install: None }
+    }
+
+    /// Everything up to here is committed.
+    pub(crate) fn commit(&self) -> Index {
+        self.commit
+    }
+
+    /// The state machine reported everything up to here.
+    pub(crate) fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// Everything up to here was handed to the state machine.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn handed_out(&self) -> Index {
+        self.handed_out
+    }
+
+    /// Returns the commit index before, when it moved.
+    pub(crate) fn commit_to(&mut self, index: Index, log: &Log) -> Option<Index> {
+        assert!(index <= log.last().index, "commit {index} beyond the log {}", log.last());
+        let before = self.commit;
+        (index > before).then(|| {
+            self.commit = index;
+            before
+        })
+    }
+
+    /// Hand out what is due, within `bytes_max` of entries not yet reported applied.
+    pub(crate) fn hand_out(&mut self, log: &Log, bytes_max: usize, out: &mut Vec<Entry>) {
+        let ready = self.commit.min(log.durable());
+        if self.install.is_some() || ready <= self.handed_out {
+            return;
+        }
+        let outstanding = log.bytes_between(self.applied, self.handed_out);
+        let room = (bytes_max as u64).saturating_sub(outstanding);
+        if room == 0 {
+            return;
+        }
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        self.handed_out = log.copy_range(self.handed_out, ready, room, out);
+    }
+
+    /// The state machine holds everything up to `index`.
+    pub(crate) fn on_applied(&mut self, index: Index) {
+        assert!(index <= self.handed_out, "applied {index}, handed out {}", self.handed_out);
+        self.applied = self.applied.max(index);
+    }
+
+    /// The snapshot whose install may begin now, if any.
+    pub(crate) fn start_install(&mut self) -> Option<SnapshotMeta> {
+        let idle = self.applied == self.handed_out;
+        let install = self.install.as_mut().filter(|install| idle && !install.started)?;
+        install.started = true;
+        Some(install.meta.clone())
+    }
+
+    /// The state machine stands at a snapshot.
+    pub(crate) fn on_installed(&mut self, index: Index) {
+        assert!(index > self.handed_out, "installed {index}, handed out {}", self.handed_out);
+        self.handed_out = index;
+        self.applied = index;
+        self.commit = self.commit.max(index);
+    }
+}

@@ -1,0 +1,12 @@
+//! Bounds that belong to the protocol itself rather than to one peer's [`crate::Config`].
+
+/// Read rounds started by heartbeats of their own that may be under way at once: one leaving while
+/// one returns. Reads beyond that wait and share the next round; appends carry rounds in any case.
+pub(crate) const READ_ROUNDS_MAX: usize = 2;
+
+/// A follower that refuses the log's start this many election timeouts after its snapshot was
+/// delivered, and does not say it is installing, has lost it and gets another.
+pub(crate) const SNAPSHOT_PATIENCE_TIMEOUTS: u32 = 1;
+
+/// Most transitions one input may cause: a lone voter goes pre-candidate, candidate.
+pub(crate) const TRANSITIONS_MAX: usize = 4;

@@ -1,0 +1,78 @@
+//! The memberships along the log: one as of its start, one for each configuration entry after it.
+//!
+//! This is the only place a peer keeps its membership (etcd kept two and lost promotions,
+//! etcd#19557). Entries push, truncation pops, compaction and snapshots move the base; all by log
+//! position, so no stale uncommitted membership survives a snapshot (openraft#1808).
+
+use kontiki_types::{Index, Membership};
+
+/// See the module. Ordered by index; the last is in effect.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    base: (Index, Membership),
+    above: Vec<(Index, Membership)>,
+}
+
+impl Stack {
+    /// Only the membership as of the start of the log.
+    pub(crate) fn new(index: Index, membership: Membership) -> Self {
+        Self { base: (index, membership), above: Vec::new() }
+    }
+
+    /// In effect now.
+    pub(crate) fn current(&self) -> &Membership {
+        &self.top().1
+    }
+
+    /// Where the one in effect stands in the log.
+    pub(crate) fn current_index(&self) -> Index {
+        self.top().0
+    }
+
+    /// As of this index; nothing below the start of the log.
+    pub(crate) fn at(&self, index: Index) -> Option<&Membership> {
+        let above = self.above.iter().rev().find(|(at, _)| *at <= index);
+        above.or((self.base.0 <= index).then_some(&self.base)).map(|(_, membership)| membership)
+    }
+
+    /// Those that took effect after `low`, up to `high`.
+    pub(crate) fn between(
+        &self,
+        low: Index,
+        high: Index,
+    ) -> impl Iterator<Item = &(Index, Membership)> {
+        self.above.iter().filter(move |(at, _)| low < *at && *at <= high)
+    }
+
+    /// A configuration entry was appended.
+    pub(crate) fn push(&mut self, index: Index, membership: Membership) {
+        assert!(index > self.current_index(), "{index} is not after {}", self.current_index());
+        self.above.push((index, membership));
+    }
+
+    /// The log lost the entry at `from` and all after it. True when the membership changed.
+    pub(crate) fn truncate(&mut self, from: Index) -> bool {
+        assert!(from > self.base.0, "truncation at {from} would lose the base {}", self.base.0);
+        let before = self.above.len();
+        self.above.retain(|(at, _)| *at < from);
+        self.above.len() < before
+    }
+
+    /// The log now starts after `to`.
+    pub(crate) fn compact(&mut self, to: Index) {
+        let passed = self.above.iter().take_while(|(at, _)| *at <= to).count();
+        if let Some((_, membership)) = self.above.drain(..passed).next_back() {
+            self.base.1 = membership;
+        }
+        self.base.0 = to;
+    }
+
+    /// A snapshot took the place of the log up to `index`; what came after it went with the log.
+    pub(crate) fn restart(&mut self, index: Index, membership: Membership) {
+        *self = Self::new(index, membership);
+    }
+
+    fn top(&self) -> &(Index, Membership) {
+        self.above.last().unwrap_or(&self.base)
+    }
+}

@@ -1,0 +1,55 @@
+//! What a round produced and [`crate::Node::take`] has not fetched yet.
+//!
+//! Filled by every role through [`crate::shared::Shared`]. Messages that wait for the disk die with
+//! the term they were made in (see [`Outbox::drop_gated`]).
+
+use kontiki_types::{Index, Message};
+
+use crate::{Batch, Notice, Outgoing, ReadId, ReadReady, Seq};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    send: Vec<Outgoing>,
+    reads: Vec<ReadReady>,
+    reads_failed: Vec<ReadId>,
+    notices: Vec<Notice>,
+}
+
+impl Outbox {
+    /// Send once the operation `after` is durable; at once when that is 0.
+    pub(crate) fn send(&mut self, after: Seq, message: Message) {
+        self.send.push(Outgoing { after, message });
+    }
+
+    /// Tell the layer above.
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    /// These reads may be served once `index` is applied.
+    pub(crate) fn release_read(&mut self, id: ReadId, index: Index) {
+        self.reads.push(ReadReady { id, index });
+    }
+
+    /// These reads could not be confirmed.
+    pub(crate) fn fail_reads(&mut self, ids: impl IntoIterator<Item = ReadId>) {
+        self.reads_failed.extend(ids);
+    }
+
+    /// The term rose within a round. A gated message of the old term names an operation that is
+    /// not built yet and that may no longer hold what the message claims (an acknowledged entry
+    /// can be replaced before it was ever written), so it must not leave. The network may lose
+    /// any message, so nothing breaks.
+    pub(crate) fn drop_gated(&mut self) {
+        self.send.retain(|outgoing| outgoing.after == Seq(0));
+    }
+
+    /// Move everything into the batch.
+    pub(crate) fn drain_into(&mut self, batch: &mut Batch) {
+        batch.send.append(&mut self.send);
+        batch.reads.append(&mut self.reads);
+        batch.reads_failed.append(&mut self.reads_failed);
+        batch.notices.append(&mut self.notices);
+    }
+}

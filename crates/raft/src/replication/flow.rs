@@ -1,0 +1,120 @@
+//! What to send to a follower next. Called once a round for each, after all inputs.
+//!
+//! So one append carries all that a round proposed, and every append carries the newest commit
+//! index and read round. A heartbeat of its own is sent only where nothing else would tell.
+
+use kontiki_types::{Body, Index};
+
+use super::progress::{Mode, Progress};
+use crate::Notice;
+use crate::shared::Shared;
+
+/// Send the entries that are due, as far as mode and window allow.
+pub(crate) fn send_appends(shared: &mut Shared, progress: &mut Progress, round: u64) {
+    let last = shared.log.last().index;
+    let mut sent = false;
+    while is_due(progress, last) {
+        if !send_append(shared, progress, round) {
+            return;
+        }
+        sent = true;
+    }
+    if std::mem::take(&mut progress.nudge) && !sent {
+        send_nudge(shared, progress, round);
+    }
+}
+
+/// True when an append would leave now.
+pub(crate) fn is_due(progress: &Progress, last: Index) -> bool {
+    match progress.mode {
+        Mode::Probe { waiting } => !waiting,
+        Mode::Replicate => progress.next <= last && !progress.inflight.is_full(),
+        Mode::Snapshot { .. } => false,
+    }
+}
+
+/// Send one append from `next` on. False when a snapshot is needed instead: the term of the entry
+/// before is not known any more, and guessing it would be a false match (raft#31).
+fn send_append(shared: &mut Shared, progress: &mut Progress, round: u64) -> bool {
+    let after = progress.next.prev();
+    if shared.log.term(after).is_none() {
+        want_snapshot(shared, progress);
+        return false;
+    }
+    let mut entries = Vec::new();
+    let bytes_max = shared.config.append_bytes_max;
+    let last = shared.log.copy_range(after, shared.log.last().index, bytes_max, &mut entries);
+    match &mut progress.mode {
+        Mode::Probe { waiting } => *waiting = true,
+        Mode::Replicate => {
+            let bytes = shared.log.bytes_between(after, last);
+            progress.inflight.push(last, usize::try_from(bytes).unwrap_or(usize::MAX));
+            progress.next = last.next();
+        }
+        Mode::Snapshot { .. } => panic!("{} gets a snapshot, not entries", progress.peer),
+    }
+    progress.told_commit = progress.told_commit.max(shared.applying.commit().min(last));
+    send(shared, progress, after, entries, round);
+    true
+}
+
+/// An empty append, past the window, whose answer shows where the follower is.
+fn send_nudge(shared: &mut Shared, progress: &mut Progress, round: u64) {
+    let after = match progress.mode {
+        Mode::Probe { .. } => return,
+        Mode::Replicate => progress.next.prev(),
+        // Accepted once the snapshot is installed, whichever it was.
+        Mode::Snapshot { .. } => shared.log.start().index,
+    };
+    if shared.log.term(after).is_none() {
+        want_snapshot(shared, progress);
+        return;
+    }
+    send(shared, progress, after, Vec::new(), round);
+}
+
+fn send(
+    shared: &mut Shared,
+    progress: &mut Progress,
+    after: Index,
+    entries: Vec<kontiki_types::Entry>,
+    round: u64,
+) {
+    let term = shared.log.term(after).expect("the caller looked");
+    let body = Body::Append {
+        session: progress.session,
+        prev: kontiki_types::Position::new(term, after),
+        entries,
+        commit: shared.applying.commit(),
+        round,
+    };
+    progress.carried = round;
+    shared.send(progress.peer, body);
+}
+
+/// Say that we lead, and what the follower may take for committed: never beyond what it is known
+/// to hold.
+pub(crate) fn send_heartbeat(shared: &mut Shared, progress: &mut Progress, round: u64) {
+    let commit = shared.applying.commit().min(progress.matched);
+    progress.carried = round;
+    progress.told_commit = progress.told_commit.max(commit);
+    shared.send(progress.peer, Body::Heartbeat { session: progress.session, commit, round });
+}
+
+/// Tell an idle follower of a new commit index at once, so that its state machine, and whoever
+/// reads there, need not wait for the next heartbeat. While an append is under way the next one,
+/// or the answer to it, brings the occasion; so under load this costs nothing, and a lone writer
+/// pays one small message and its answer per write and follower.
+pub(crate) fn tell_commit(shared: &mut Shared, progress: &mut Progress, round: u64) {
+    let idle = progress.mode == Mode::Replicate && progress.inflight.is_empty();
+    if idle && progress.told_commit < shared.applying.commit().min(progress.matched) {
+        send_heartbeat(shared, progress, round);
+    }
+}
+
+/// The log cannot be continued from where the follower is.
+pub(crate) fn want_snapshot(shared: &mut Shared, progress: &mut Progress) {
+    progress.become_snapshot();
+    let notice = Notice::SnapshotWanted { to: progress.peer, session: progress.session };
+    shared.outbox.notify(notice);
+}

@@ -1,0 +1,119 @@
+//! What a message's term says, before any role looks at the rest (Raft §5.1).
+//!
+//! A newer term ends ours, with two exceptions: a pre-vote changes nobody's term, and a vote
+//! request is not even read while a leader is alive, so that a peer that was cut off cannot
+//! disturb the group when it returns (thesis §4.2.3). An older term is answered with ours where
+//! the sender would otherwise never learn it.
+
+use kontiki_types::{AppendOutcome, Body, Message, Moment, Term};
+
+use super::{Role, Transition};
+use crate::RoleKind;
+use crate::shared::Shared;
+
+/// What to become before the message is handled; nothing: it needs no more handling.
+pub(crate) fn judge(
+    shared: &mut Shared,
+    role: &Role,
+    message: &Message,
+    now: Moment,
+) -> Option<Transition> {
+    if message.to != shared.config.id || message.from == shared.config.id {
+        // To an earlier replica of this group on this store; ids are unique per incarnation.
+        return None;
+    }
+    let (theirs, ours) = (message.term, shared.term());
+    if theirs < ours {
+        answer_older(shared, message);
+        return None;
+    }
+    if theirs > ours { judge_newer(shared, role, message, now) } else { Some(same(role, message)) }
+}
+
+fn judge_newer(shared: &Shared, role: &Role, message: &Message, now: Moment) -> Option<Transition> {
+    let (term, from) = (message.term, message.from);
+    let follow = |leader, why| Some(Transition::Follow { term, leader, why });
+    match message.body {
+        // Asked in the term after the sender's own: says nothing about the current one.
+        Body::PreVote { .. } | Body::PreVoteReply { granted: true } => Some(Transition::Stay),
+        // The sender's own term: it is ahead of us.
+        Body::PreVoteReply { granted: false } => follow(None, "a pre-vote was refused"),
+        Body::Vote { transfer, .. } => {
+            if !transfer && role.hears_leader(shared, now) {
+                tracing::debug!(peer = %shared.config.id, %from, %term, "leader is alive: no vote");
+                return None;
+            }
+            follow(None, "an election began")
+        }
+        Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot { .. } => {
+            follow(Some(from), "a newer leader spoke")
+        }
+        Body::VoteReply { .. }
+        | Body::AppendReply { .. }
+        | Body::HeartbeatReply { .. }
+        | Body::ReadIndex { .. }
+        | Body::ReadIndexReply { .. }
+        | Body::TimeoutNow
+        | Body::TimeoutNowRefused => follow(None, "a newer term was seen"),
+    }
+}
+
+/// In the same term only the one leader of the term sends appends, heartbeats and snapshots:
+/// hearing one ends a candidacy.
+fn same(role: &Role, message: &Message) -> Transition {
+    let (term, from) = (message.term, message.from);
+    match message.body {
+        Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot { .. } => {}
+        Body::PreVote { .. }
+        | Body::PreVoteReply { .. }
+        | Body::Vote { .. }
+        | Body::VoteReply { .. }
+        | Body::AppendReply { .. }
+        | Body::HeartbeatReply { .. }
+        | Body::ReadIndex { .. }
+        | Body::ReadIndexReply { .. }
+        | Body::TimeoutNow
+        | Body::TimeoutNowRefused => return Transition::Stay,
+    }
+    assert!(role.kind() != RoleKind::Leader, "{from} leads {term} too");
+    if let Role::Follower(follower) = role
+        && let Some(leader) = follower.leader()
+    {
+        assert!(leader == from, "{leader} and {from} both lead {term}");
+        return Transition::Stay;
+    }
+    Transition::Follow { term, leader: Some(from), why: "the leader spoke" }
+}
+
+/// A sender that is behind learns our term where it waits for an answer: a leader that was cut off
+/// steps down (or a stuck peer would keep refusing its heartbeats for ever), a candidate catches
+/// up (etcd#8243).
+fn answer_older(shared: &mut Shared, message: &Message) {
+    let hint = shared.log.last();
+    let body = match message.body {
+        Body::PreVote { .. } => Body::PreVoteReply { granted: false },
+        Body::Vote { .. } => Body::VoteReply { granted: false },
+        Body::Append { session, prev, round, .. } => Body::AppendReply {
+            session,
+            outcome: AppendOutcome::Rejected { prev: prev.index, hint },
+            round,
+        },
+        Body::Heartbeat { session, round, .. } => Body::HeartbeatReply { session, round },
+        Body::Snapshot { session, ref meta } => Body::AppendReply {
+            session,
+            outcome: AppendOutcome::Rejected { prev: meta.position.index, hint },
+            round: 0,
+        },
+        Body::ReadIndex { id } => Body::ReadIndexReply { id, index: None },
+        Body::PreVoteReply { .. }
+        | Body::VoteReply { .. }
+        | Body::AppendReply { .. }
+        | Body::HeartbeatReply { .. }
+        | Body::ReadIndexReply { .. }
+        | Body::TimeoutNow
+        | Body::TimeoutNowRefused => return,
+    };
+    assert!(shared.term() > Term(0), "nothing is older than the first term");
+    // Says nothing but our term: nothing need be durable.
+    shared.send(message.from, body);
+}

@@ -1,0 +1,261 @@
+//! Follows a leader, or waits for one (Raft §5.2, §5.3).
+//!
+//! Replies to the leader's appends are collected and leave once a round, as one acknowledgement
+//! that waits for the disk. Leaves by not hearing a leader in time, by a transfer to it, or by a
+//! newer term. Reads are forwarded to the leader ([`crate::read::forward`]); snapshots are in
+//! [`crate::install`].
+
+use kontiki_types::{
+    AppendOutcome, Body, Entry, Index, Message, Moment, PeerId, PeerRole, Position, Term,
+};
+
+use super::Transition;
+use crate::election;
+use crate::install;
+use crate::read::forward::Forwarded;
+use crate::shared::Shared;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    leader: Option<PeerId>,
+    /// When the leader of this term was last heard of, by this process.
+    heard: Option<Moment>,
+    /// When to campaign, or, without a vote, to forget the leader.
+    deadline: Option<Moment>,
+    /// What the leader gets to know at the end of the round.
+    ack: Option<Ack>,
+    /// The newest read round echoed to it.
+    echoed: u64,
+    pub(crate) reads: Forwarded,
+}
+
+/// One acknowledgement for all appends of a round: the greatest includes the lesser ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Ack {
+    session: u64,
+    matched: Index,
+    round: u64,
+}
+
+impl Follower {
+    /// Follow this leader, or wait for one.
+    pub(crate) fn new(shared: &mut Shared, leader: Option<PeerId>, now: Moment) -> Self {
+        Self {
+            leader,
+            heard: leader.map(|_| now),
+            deadline: Some(shared.election_deadline(now)),
+            ack: None,
+            echoed: 0,
+            reads: Forwarded::default(),
+        }
+    }
+
+    /// After a start. A lone voter has nobody to wait for.
+    pub(crate) fn at_start(shared: &mut Shared, now: Moment) -> Self {
+        let mut follower = Self::new(shared, None, now);
+        let voters = shared.membership().peers().filter(|p| p.role != PeerRole::Learner).count();
+        let alone = voters == 1 && election::may_campaign(shared);
+        if alone {
+            follower.deadline = Some(now);
+        }
+        follower
+    }
+
+    /// Who leads, if known.
+    pub(crate) fn leader(&self) -> Option<PeerId> {
+        self.leader
+    }
+
+    /// The leader was heard of within the shortest election timeout.
+    pub(crate) fn hears_leader(&self, shared: &Shared, now: Moment) -> bool {
+        let heard = self.leader.and(self.heard);
+        heard.is_some_and(|heard| now.since(heard) < shared.config.election_timeout)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.deadline.into_iter().chain(self.reads.next_deadline()).min()
+    }
+
+    /// Tell whoever waits that this role ends.
+    pub(crate) fn leave(&mut self, shared: &mut Shared) {
+        shared.outbox.fail_reads(self.reads.drain());
+    }
+
+    /// End of a round: acknowledge, and forward what was asked.
+    pub(crate) fn flush(&mut self, shared: &mut Shared) {
+        let Some(leader) = self.leader else {
+            assert!(self.ack.is_none(), "an acknowledgement without a leader");
+            return;
+        };
+        if let Some(Ack { session, matched, round }) = self.ack.take() {
+            let outcome = AppendOutcome::Accepted { matched };
+            let gate = shared.durability.gate_of_index(&shared.log, matched);
+            shared.send_after(gate, leader, Body::AppendReply { session, outcome, round });
+        }
+        self.reads.flush(shared, leader);
+    }
+
+    /// The log equals the leader's up to `matched`.
+    pub(crate) fn acknowledge(&mut self, session: u64, matched: Index, round: u64) {
+        let ack = Ack { session, matched, round };
+        self.ack = Some(match self.ack {
+            Some(before) if before.session == session => Ack {
+                session,
+                matched: before.matched.max(matched),
+                round: before.round.max(round),
+            },
+            // Another progress of the same leader: only the newest one listens.
+            Some(before) if before.session > session => before,
+            Some(_) | None => ack,
+        });
+    }
+
+    /// Echo a read round now, where the acknowledgement that would carry it has to wait for the
+    /// disk or is not sent at all: a round says that we still follow, not what we hold.
+    fn echo_round(&mut self, shared: &mut Shared, session: u64, round: u64) {
+        if let Some(leader) = self.leader.filter(|_| round > self.echoed) {
+            self.echoed = round;
+            shared.send_after_ballot(leader, Body::HeartbeatReply { session, round });
+        }
+    }
+
+    fn on_leader_heard(&mut self, shared: &mut Shared, now: Moment) {
+        self.heard = Some(now);
+        self.deadline = Some(shared.election_deadline(now));
+    }
+}
+
+/// A message arrived: of this term, from its leader if only leaders send it; or a pre-vote.
+pub(crate) fn step(
+    shared: &mut Shared,
+    follower: &mut Follower,
+    message: Message,
+    now: Moment,
+) -> Transition {
+    let from = message.from;
+    match message.body {
+        // The leader's log goes on, or it looks for the point where ours agrees.
+        Body::Append { session, prev, entries, commit, round } => {
+            follower.on_leader_heard(shared, now);
+            let append = Append { session, prev, entries, commit, round };
+            on_append(shared, follower, from, append);
+        }
+        // The leader lives. Its commit is at most what it knows us to hold.
+        Body::Heartbeat { session, commit, round } => {
+            follower.on_leader_heard(shared, now);
+            shared.commit_to(commit);
+            shared.send_after_ballot(from, Body::HeartbeatReply { session, round });
+        }
+        // All chunks of a snapshot are here.
+        Body::Snapshot { session, meta } => {
+            follower.on_leader_heard(shared, now);
+            install::on_snapshot(shared, follower, from, session, meta);
+        }
+        Body::PreVote { last } => {
+            let hears = follower.hears_leader(shared, now);
+            election::answer_pre_vote(shared, from, message.term, last, hears);
+        }
+        Body::Vote { last, .. } => {
+            if election::answer_vote(shared, from, last, follower.leader.is_some()) {
+                // Whoever got our vote deserves the time to use it.
+                follower.deadline = Some(shared.election_deadline(now));
+            }
+        }
+        Body::TimeoutNow => return election::on_timeout_now(shared, from),
+        // We cannot confirm reads; the sender believes we lead.
+        Body::ReadIndex { id } => {
+            shared.send(from, Body::ReadIndexReply { id, index: None });
+        }
+        Body::ReadIndexReply { id, index } => follower.reads.on_reply(shared, id, index),
+        // Answers to an earlier role.
+        Body::PreVoteReply { .. }
+        | Body::VoteReply { .. }
+        | Body::AppendReply { .. }
+        | Body::HeartbeatReply { .. }
+        | Body::TimeoutNowRefused => {}
+    }
+    Transition::Stay
+}
+
+/// The deadline passed: the leader is gone, or an asked read was lost.
+pub(crate) fn on_time(shared: &mut Shared, follower: &mut Follower, now: Moment) -> Transition {
+    follower.reads.on_time(shared, now);
+    if follower.deadline.is_none_or(|deadline| deadline > now) {
+        return Transition::Stay;
+    }
+    if election::may_campaign(shared) {
+        return Transition::PreCampaign;
+    }
+    if follower.leader.is_some() {
+        // A peer that may not stand must still not send its readers to a leader that is gone.
+        return silent(shared.term());
+    }
+    // It has nothing to wait for, except the end of an install, after which it may stand.
+    let installing = shared.applying.install.is_some();
+    follower.deadline = installing.then(|| shared.election_deadline(now));
+    Transition::Stay
+}
+
+fn silent(term: Term) -> Transition {
+    Transition::Follow { term, leader: None, why: "the leader is silent" }
+}
+
+/// The fields of [`Body::Append`].
+struct Append {
+    session: u64,
+    prev: Position,
+    entries: Vec<Entry>,
+    commit: Index,
+    round: u64,
+}
+
+fn on_append(shared: &mut Shared, follower: &mut Follower, from: PeerId, append: Append) {
+    let Append { session, prev, mut entries, commit, round } = append;
+    let verified = prev.index + entries.len() as u64;
+    // A replica that awaits its first snapshot takes no entries, even from the very first: it
+    // would lack the membership, and whatever else the group was born with.
+    let unborn = shared.membership().is_empty();
+    if unborn || !fits(shared, prev, &mut entries) {
+        if shared.applying.install.is_some() {
+            // The snapshot on its way in will settle it. Silence tells the leader that we have it.
+            follower.echo_round(shared, session, round);
+            return;
+        }
+        let hint = if unborn { Position::ZERO } else { shared.log.newest_not_after(prev) };
+        let outcome = AppendOutcome::Rejected { prev: prev.index, hint };
+        shared.send_after_ballot(from, Body::AppendReply { session, outcome, round });
+        return;
+    }
+    absorb(shared, entries);
+    // Entries beyond the verified ones may be another leader's (copycat#265).
+    let known = verified.max(shared.applying.commit());
+    shared.commit_to(commit.min(known));
+    follower.acknowledge(session, known, round);
+    if known > shared.log.durable() {
+        follower.echo_round(shared, session, round);
+    }
+}
+
+/// True when our log holds the entry before the first of `entries`. What is committed needs no
+/// comparison: the leader's log holds it too (leader completeness), so it is cut off in front.
+fn fits(shared: &Shared, prev: Position, entries: &mut Vec<Entry>) -> bool {
+    let commit = shared.applying.commit();
+    if prev.index >= commit {
+        return shared.log.matches(prev);
+    }
+    let known = entries.partition_point(|entry| entry.position.index <= commit);
+    entries.drain(..known);
+    true
+}
+
+/// Append what is new; cut only where an entry contradicts ours, never because a delayed append
+/// is shorter than what came since (akka-raft#66).
+fn absorb(shared: &mut Shared, mut entries: Vec<Entry>) {
+    let known = entries.iter().take_while(|entry| shared.log.matches(entry.position)).count();
+    let Some(first) = entries.get(known).map(|entry| entry.position.index) else { return };
+    if first <= shared.log.last().index {
+        shared.truncate(first);
+    }
+    shared.append(entries.drain(known..));
+}

@@ -1,0 +1,397 @@
+//! Leads: appends what is proposed, replicates it, commits it, confirms reads (Raft §5.3, §5.4).
+//!
+//! Everything it sends leaves at once, because its ballot was durable before it could win; it
+//! counts itself toward a commit only for entries that are durable here, like any follower.
+//! Leaves by a newer term, or by losing touch with a quorum for an election timeout.
+
+use bytes::Bytes;
+use kontiki_types::{
+    AppendOutcome, Body, Entry, EntryKind, Index, Message, Moment, PeerId, Position,
+};
+
+use super::Transition;
+use crate::election;
+use crate::limits::SNAPSHOT_PATIENCE_TIMEOUTS;
+use crate::quorum::{Tally, joint};
+use crate::read::rounds::{Reader, Rounds};
+use crate::replication::flow;
+use crate::replication::progress::{Effect, Mode, Progress};
+use crate::shared::Shared;
+use crate::transfer::{Handover, Transfer};
+use crate::{Notice, ProposeError, ReadError, ReadId, TransferError};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Leader {
+    /// The first entry of this term; reads wait until it is committed.
+    noop: Index,
+    /// The other peers, in order of id.
+    pub(crate) followers: Vec<Progress>,
+    pub(crate) reads: Rounds,
+    pub(crate) transfer: Option<Transfer>,
+    heartbeat_at: Moment,
+    quorum_check_at: Moment,
+    /// The latest moment this role was told.
+    now: Moment,
+}
+
+/// The election is won: append an entry of this term, or nothing older could ever commit (Raft
+/// §5.4.2, §8).
+pub(crate) fn enter(shared: &mut Shared, now: Moment) -> Leader {
+    assert!(shared.durability.is_ballot_durable(), "a leader's messages leave at once");
+    assert_eq!(shared.vote(), Some(shared.config.id), "it voted for another");
+    let (id, term) = (shared.config.id, shared.term());
+    let last = shared.log.last().index;
+    let others: Vec<PeerId> =
+        shared.membership().peers().map(|peer| peer.id).filter(|&peer| peer != id).collect();
+    let mut followers = Vec::with_capacity(others.len());
+    for peer in others {
+        let session = shared.next_session();
+        followers.push(Progress::new(peer, session, last, &shared.config, now));
+    }
+    let noop = append(shared, EntryKind::Empty, Bytes::new()).index;
+    shared.outbox.notify(Notice::LeaderStart { term, index: noop });
+    Leader {
+        noop,
+        followers,
+        reads: Rounds::default(),
+        transfer: None,
+        heartbeat_at: now + shared.config.heartbeat_interval,
+        quorum_check_at: now + shared.config.election_timeout,
+        now,
+    }
+}
+
+fn append(shared: &mut Shared, kind: EntryKind, data: Bytes) -> Position {
+    let position = Position::new(shared.term(), shared.log.last().index.next());
+    shared.append([Entry { position, kind, data }]);
+    position
+}
+
+impl Leader {
+    // ---- inputs ----
+
+    /// Append an entry; it leaves with the end of the round.
+    pub(crate) fn propose(
+        &mut self,
+        shared: &mut Shared,
+        data: Bytes,
+    ) -> Result<Position, ProposeError> {
+        if self.transfer.is_some() {
+            return Err(ProposeError::Transferring);
+        }
+        let uncommitted =
+            shared.log.bytes_between(shared.applying.commit(), shared.log.last().index);
+        let cost = data.len() + Entry::OVERHEAD_BYTES;
+        // One entry is always admitted, however large, or a small bound would stop the group.
+        if uncommitted > 0 && uncommitted + cost as u64 > shared.config.uncommitted_bytes_max as u64
+        {
+            return Err(ProposeError::Busy);
+        }
+        Ok(append(shared, EntryKind::Normal, data))
+    }
+
+    /// Confirm a read of a caller here.
+    pub(crate) fn read(&mut self, shared: &Shared, id: ReadId) -> Result<(), ReadError> {
+        self.reads.push(shared, Reader::Local(id))
+    }
+
+    /// Begin to hand over.
+    pub(crate) fn transfer(
+        &mut self,
+        shared: &mut Shared,
+        to: PeerId,
+        now: Moment,
+    ) -> Result<(), TransferError> {
+        match self.transfer {
+            Some(transfer) if transfer.to == to => return Ok(()),
+            Some(_) => return Err(TransferError::InProgress),
+            None => {}
+        }
+        if to == shared.config.id {
+            return Err(TransferError::AlreadyLeader);
+        }
+        if !shared.membership().is_voter(to) {
+            return Err(TransferError::NotVoter);
+        }
+        let timeout = shared.config.election_timeout;
+        let target = self.progress(to).ok_or(TransferError::NotVoter)?;
+        let behind = matches!(target.mode, Mode::Snapshot { .. });
+        if behind || now.since(target.heard) >= timeout {
+            return Err(TransferError::TargetBehind);
+        }
+        self.transfer = Some(Transfer { to, deadline: now + timeout });
+        self.hand_over(shared);
+        Ok(())
+    }
+
+    /// Something is durable here: perhaps more is committed.
+    pub(crate) fn on_persisted(&mut self, shared: &mut Shared) {
+        self.advance_commit(shared);
+    }
+
+    pub(crate) fn on_unreachable(&mut self, peer: PeerId) {
+        if let Some(progress) = self.progress(peer) {
+            progress.on_unreachable();
+        }
+    }
+
+    pub(crate) fn on_snapshot_sent(&mut self, to: PeerId, session: u64, ok: bool, now: Moment) {
+        if let Some(progress) = self.progress(to).filter(|p| p.session == session) {
+            progress.on_snapshot_sent(ok, now);
+        }
+    }
+
+    // ---- outputs ----
+
+    /// End of a round: send what is due to everyone.
+    pub(crate) fn flush(&mut self, shared: &mut Shared) {
+        let began = self.begin_round(shared);
+        let round = self.reads.newest();
+        for progress in &mut self.followers {
+            flow::send_appends(shared, progress, round);
+            flow::tell_commit(shared, progress, round);
+        }
+        if began && !self.is_carried(shared, round) {
+            for progress in &mut self.followers {
+                if progress.carried < round && shared.membership().is_voter(progress.peer) {
+                    flow::send_heartbeat(shared, progress, round);
+                }
+            }
+        }
+    }
+
+    /// When `on_time` is due.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        let transfer = self.transfer.map(|transfer| transfer.deadline);
+        [Some(self.heartbeat_at), Some(self.quorum_check_at), transfer].into_iter().flatten().min()
+    }
+
+    /// The reign ends: whoever waits is told.
+    pub(crate) fn leave(&mut self, shared: &mut Shared) {
+        self.reads.fail_all(shared);
+        if let Some(Transfer { to, deadline }) = self.transfer.take() {
+            shared.handover = Some(Handover { to, deadline });
+        }
+        shared.outbox.notify(Notice::LeaderStop { term: shared.term() });
+    }
+
+    /// The least index matched by a follower that is alive and continues from the log.
+    pub(crate) fn lowest_live_match(&self, shared: &Shared) -> Option<Index> {
+        let timeout = shared.config.election_timeout;
+        let alive = |p: &&Progress| self.now.since(p.heard) < timeout;
+        let continues = |p: &&Progress| !matches!(p.mode, Mode::Snapshot { .. });
+        self.followers.iter().filter(alive).filter(continues).map(|p| p.matched).min()
+    }
+
+    // ---- inside ----
+
+    fn progress(&mut self, peer: PeerId) -> Option<&mut Progress> {
+        let at = self.followers.binary_search_by_key(&peer, |progress| progress.peer).ok()?;
+        self.followers.get_mut(at)
+    }
+
+    fn find(&self, peer: PeerId) -> Option<&Progress> {
+        let at = self.followers.binary_search_by_key(&peer, |progress| progress.peer).ok()?;
+        self.followers.get(at)
+    }
+
+    /// Commit what a quorum holds durably: only an entry of this term may be counted, it takes the
+    /// older ones with it (Raft §5.4.2, figure 8).
+    fn advance_commit(&mut self, shared: &mut Shared) {
+        let (id, durable) = (shared.config.id, shared.log.durable());
+        let matched = |peer: PeerId| {
+            if peer == id { durable } else { self.find(peer).map_or(Index(0), |p| p.matched) }
+        };
+        let Some(index) = joint::reached(shared.membership(), matched) else { return };
+        if shared.log.term(index) == Some(shared.term()) {
+            shared.commit_to(index);
+        }
+    }
+
+    /// Confirm the rounds that a quorum echoed. This peer echoes every round at once.
+    fn confirm_rounds(&mut self, shared: &mut Shared) {
+        let (id, newest) = (shared.config.id, self.reads.newest());
+        let echoed = |peer: PeerId| {
+            if peer == id { newest } else { self.find(peer).map_or(0, |p| p.echoed) }
+        };
+        if let Some(round) = joint::reached(shared.membership(), echoed) {
+            self.reads.confirm(shared, round);
+        }
+    }
+
+    /// Begin a round if readers wait and something may carry it: appends that leave anyway, or
+    /// heartbeats of its own. True when one began.
+    fn begin_round(&mut self, shared: &mut Shared) -> bool {
+        // Before that, the commit index may lie behind what an earlier leader answered.
+        if !self.reads.is_wanted() || shared.applying.commit() < self.noop {
+            return false;
+        }
+        let last = shared.log.last().index;
+        if !self.reads.has_room() && !self.followers.iter().any(|p| flow::is_due(p, last)) {
+            return false;
+        }
+        self.reads.begin(shared.applying.commit());
+        // A lone voter needs nobody's word.
+        self.confirm_rounds(shared);
+        true
+    }
+
+    /// True when enough messages carry the round for a quorum to echo it.
+    fn is_carried(&self, shared: &Shared, round: u64) -> bool {
+        let id = shared.config.id;
+        let carries =
+            |peer| Some(peer == id || self.find(peer).is_some_and(|p| p.carried == round));
+        joint::tally(shared.membership(), carries) == Tally::Won
+    }
+
+    /// Tell the target of a transfer to campaign, once it has everything.
+    fn hand_over(&mut self, shared: &mut Shared) {
+        let Some(Transfer { to, .. }) = self.transfer else { return };
+        let last = shared.log.last().index;
+        if self.find(to).is_some_and(|progress| progress.matched == last) {
+            shared.send(to, Body::TimeoutNow);
+        }
+    }
+
+    fn end_transfer(&mut self, shared: &mut Shared) {
+        if let Some(Transfer { to, .. }) = self.transfer.take() {
+            shared.outbox.notify(Notice::TransferEnded { to, done: false });
+        }
+    }
+}
+
+/// A message of this term arrived, or a pre-vote for a newer one.
+pub(crate) fn step(
+    shared: &mut Shared,
+    leader: &mut Leader,
+    message: &Message,
+    now: Moment,
+) -> Transition {
+    leader.now = leader.now.max(now);
+    let from = message.from;
+    match message.body {
+        // A follower took entries, or could not.
+        Body::AppendReply { session, outcome, round } => {
+            if leader.on_reply(from, session, round, now) {
+                on_outcome(shared, leader, from, outcome, now);
+                leader.confirm_rounds(shared);
+            }
+        }
+        // A follower lives; if it stands still, something was lost.
+        Body::HeartbeatReply { session, round } => {
+            if leader.on_reply(from, session, round, now) {
+                let last = shared.log.last().index;
+                if let Some(progress) = leader.progress(from) {
+                    progress.on_heartbeat_answered(last);
+                }
+                leader.confirm_rounds(shared);
+            }
+        }
+        // A follower's readers want to know how far they must wait.
+        Body::ReadIndex { id } => {
+            let reader = Reader::Remote { peer: from, number: id };
+            if leader.reads.push(shared, reader).is_err() {
+                shared.send(from, Body::ReadIndexReply { id, index: None });
+            }
+        }
+        // The target of the transfer will not campaign: take up work again at once.
+        Body::TimeoutNowRefused => {
+            if leader.transfer.is_some_and(|transfer| transfer.to == from) {
+                leader.end_transfer(shared);
+            }
+        }
+        Body::PreVote { last } => {
+            election::answer_pre_vote(shared, from, message.term, last, true);
+        }
+        // A rival that lost this term's election.
+        Body::Vote { last, .. } => {
+            let granted = election::answer_vote(shared, from, last, true);
+            assert!(!granted, "{} leads and voted for {from}", shared.config.id);
+        }
+        // Only the one leader of a term sends these, and that is us: judged before.
+        Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot { .. } => {
+            panic!("{from} leads {} too", message.term)
+        }
+        // Answers to an earlier role, or meant for followers.
+        Body::PreVoteReply { .. }
+        | Body::VoteReply { .. }
+        | Body::ReadIndexReply { .. }
+        | Body::TimeoutNow => {}
+    }
+    Transition::Stay
+}
+
+impl Leader {
+    /// A sign of life of this session. False when the reply is of another one: then it says
+    /// nothing about the follower as it is now.
+    fn on_reply(&mut self, from: PeerId, session: u64, round: u64, now: Moment) -> bool {
+        let newest = self.reads.newest();
+        let Some(progress) = self.progress(from).filter(|p| p.session == session) else {
+            return false;
+        };
+        assert!(round <= newest, "{from} echoes round {round}, the newest is {newest}");
+        progress.heard = progress.heard.max(now);
+        progress.echoed = progress.echoed.max(round);
+        true
+    }
+}
+
+fn on_outcome(
+    shared: &mut Shared,
+    leader: &mut Leader,
+    from: PeerId,
+    outcome: AppendOutcome,
+    now: Moment,
+) {
+    let patience = shared.config.election_timeout * SNAPSHOT_PATIENCE_TIMEOUTS;
+    let Some(progress) = leader.progress(from) else { return };
+    let effect = match outcome {
+        AppendOutcome::Accepted { matched } => progress.on_accepted(matched, &shared.log),
+        AppendOutcome::Rejected { prev, hint } => {
+            progress.on_rejected(prev, hint, &shared.log, now - patience)
+        }
+    };
+    match effect {
+        Effect::None => {}
+        Effect::NeedsSnapshot => flow::want_snapshot(shared, progress),
+        Effect::Matched => {
+            leader.advance_commit(shared);
+            if leader.transfer.is_some_and(|transfer| transfer.to == from) {
+                leader.hand_over(shared);
+            }
+        }
+    }
+}
+
+/// A deadline passed.
+pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) -> Transition {
+    leader.now = leader.now.max(now);
+    if leader.transfer.is_some_and(|transfer| transfer.deadline <= now) {
+        leader.end_transfer(shared);
+    }
+    if leader.quorum_check_at <= now && !check_quorum(shared, leader, now) {
+        return Transition::Follow { term: shared.term(), leader: None, why: "a quorum is silent" };
+    }
+    if leader.heartbeat_at <= now {
+        leader.heartbeat_at = now + shared.config.heartbeat_interval;
+        let round = leader.reads.newest();
+        for progress in &mut leader.followers {
+            flow::send_heartbeat(shared, progress, round);
+        }
+        leader.hand_over(shared);
+    }
+    Transition::Stay
+}
+
+/// A leader that a quorum did not speak to for an election timeout steps **down**: only refusing
+/// proposals would keep its followers from electing another (openraft#2080). Sets the next check.
+fn check_quorum(shared: &Shared, leader: &mut Leader, now: Moment) -> bool {
+    let id = shared.config.id;
+    let heard = |peer: PeerId| {
+        if peer == id { now } else { leader.find(peer).map_or(Moment::ZERO, |p| p.heard) }
+    };
+    let since = joint::reached(shared.membership(), heard).unwrap_or(Moment::ZERO);
+    leader.quorum_check_at = since + shared.config.election_timeout;
+    now < leader.quorum_check_at
+}

@@ -1,0 +1,265 @@
+//! What a peer has in whatever role: its ballot, its log, what is on its way to disk and out.
+//!
+//! Role handlers borrow it beside their own state. Setters keep the rules that hold in every role:
+//! the term never falls, a vote never changes within a term, the commit index never falls, and a
+//! committed entry is never cut.
+
+use kontiki_types::{
+    Body, Entry, EntryKind, HardState, Index, Membership, Message, Moment, PeerId, Position,
+    SnapshotMeta, Term,
+};
+use rand_pcg::Pcg32;
+use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
+
+use crate::applying::Applying;
+use crate::durability::Durability;
+use crate::log::Log;
+use crate::membership::stack::Stack;
+use crate::outbox::Outbox;
+use crate::transfer::Handover;
+use crate::{Config, Notice, Restored, Seq, StoredSnapshot};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    // The ballot.
+    term: Term,
+    vote: Option<PeerId>,
+    // The log and what follows from it.
+    pub(crate) log: Log,
+    pub(crate) memberships: Stack,
+    pub(crate) durability: Durability,
+    pub(crate) applying: Applying,
+    // Outputs.
+    pub(crate) outbox: Outbox,
+    // Sources of numbers, none ever given twice in the life of a node.
+    rng: Pcg32,
+    sessions: u64,
+    read_numbers: u64,
+    /// A transfer whose outcome is not known yet after this peer stopped leading.
+    pub(crate) handover: Option<Handover>,
+}
+
+impl Shared {
+    /// Continue from what the disk gave back.
+    ///
+    /// # Panics
+    /// When the pieces contradict each other: the log store and the state machine own that truth.
+    pub(crate) fn restore(config: Config, restored: Restored) -> Self {
+        let Restored { hard_state, snapshot, entries, applied, installed } = restored;
+        let start = snapshot.position;
+        let mut memberships = Stack::new(start.index, snapshot.membership);
+        for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Config) {
+            memberships.push(entry.position.index, decode(&config, entry));
+        }
+        let log = Log::restore(start, entries);
+        let installed = installed.filter(|meta| meta.position.index > start.index);
+        let newest = installed.as_ref().map_or(applied, |meta| applied.max(meta.position.index));
+        let known = if installed.is_some() { start.index } else { applied };
+        // The hint may lag behind both (jraft#1092), and is worth no more than they are.
+        let commit = hard_state.commit.max(start.index).max(known);
+        let last = log.last();
+        assert!(commit <= last.index, "commit {commit} is restored, the log ends at {last}");
+        let mut rng = Pcg32::seed_from_u64(config.seed);
+        let read_numbers = u64::from(rng.next_u32()) << 32;
+        let mut shared = Self {
+            config,
+            term: hard_state.term,
+            vote: hard_state.vote,
+            log,
+            memberships,
+            durability: Durability::new(hard_state.commit),
+            applying: Applying::new(commit, known.max(start.index)),
+            outbox: Outbox::default(),
+            rng,
+            sessions: 0,
+            read_numbers,
+            handover: None,
+        };
+        // A bootstrap may start the log at a term that no hard state names yet.
+        shared.reach_term(start.term);
+        if let Some(meta) = installed {
+            // Finish an install that a crash interrupted (openraft#559). The term of the leader
+            // that sent it may not have reached the disk.
+            shared.reach_term(meta.position.term);
+            shared.restart_log(&meta);
+        }
+        let term = shared.term;
+        assert!(last.term <= term, "the log ends at {last}, the term on disk is {term}");
+        assert_eq!(shared.applying.applied(), newest.max(start.index), "applied is restored wrong");
+        shared
+    }
+
+    /// Enter a term that only the log's start names. No vote was given in it: a vote leaves only
+    /// once it is durable, and then this term would be on disk.
+    fn reach_term(&mut self, term: Term) {
+        if term > self.term {
+            self.set_term(term);
+        }
+    }
+
+    // ---- ballot ----
+
+    /// Current term.
+    pub(crate) fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Who got this peer's vote in the current term.
+    pub(crate) fn vote(&self) -> Option<PeerId> {
+        self.vote
+    }
+
+    /// Enter a newer term, with the vote still to give.
+    pub(crate) fn set_term(&mut self, term: Term) {
+        assert!(term > self.term, "term would go from {} to {term}", self.term);
+        self.outbox.drop_gated();
+        self.term = term;
+        self.vote = None;
+        self.durability.on_ballot_changed();
+    }
+
+    /// Give the vote of this term. Giving it again to the same peer is nothing new.
+    pub(crate) fn set_vote(&mut self, peer: PeerId) {
+        if let Some(before) = self.vote {
+            assert_eq!(before, peer, "the vote of {} was given already", self.term);
+            return;
+        }
+        self.vote = Some(peer);
+        self.durability.on_ballot_changed();
+    }
+
+    /// What must be on disk beside the log.
+    pub(crate) fn hard_state(&self) -> HardState {
+        HardState { term: self.term, vote: self.vote, commit: self.applying.commit() }
+    }
+
+    // ---- log ----
+
+    /// Append consecutive entries, accepted under the leader of the current term. Configurations
+    /// take effect at once.
+    pub(crate) fn append(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        let Self { config, log, memberships, outbox, .. } = self;
+        let entries = entries.into_iter().inspect(|entry| {
+            if entry.kind == EntryKind::Config {
+                let membership = decode(config, entry);
+                outbox.notify(Notice::MembershipAppended(membership.clone()));
+                memberships.push(entry.position.index, membership);
+            }
+        });
+        log.append(self.term, entries);
+    }
+
+    /// Cut the log at `from`, and go back to the membership before it.
+    pub(crate) fn truncate(&mut self, from: Index) {
+        let commit = self.applying.commit();
+        assert!(from > commit, "truncation at {from} would lose what is committed: {commit}");
+        // One leader never contradicts itself; and a newer term makes older marks void.
+        let accepted = self.log.mark().term;
+        assert!(accepted < self.term, "the leader of {accepted} takes back {from}");
+        self.log.truncate(from);
+        if self.memberships.truncate(from) {
+            let membership = self.membership().clone();
+            self.outbox.notify(Notice::MembershipAppended(membership));
+        }
+    }
+
+    /// Everything up to `index` is committed. True when that is news.
+    pub(crate) fn commit_to(&mut self, index: Index) -> bool {
+        let Some(before) = self.applying.commit_to(index, &self.log) else { return false };
+        for (at, membership) in self.memberships.between(before, index) {
+            let (index, membership) = (*at, membership.clone());
+            self.outbox.notify(Notice::MembershipCommitted { index, membership });
+        }
+        true
+    }
+
+    /// The state machine stands at this snapshot: the log starts there. The tail after it stays
+    /// only if the log holds the snapshot's very last entry; otherwise the log is a conflicting or
+    /// an older one and goes as a whole (hashicorp#697).
+    pub(crate) fn restart_log(&mut self, meta: &SnapshotMeta) {
+        let SnapshotMeta { position, ref membership } = *meta;
+        let keep = self.log.matches(position);
+        // What was not handed to the disk yet is written after the restart, by the same operation.
+        let keep_tail = keep && self.log.handed() >= position.index;
+        if keep {
+            self.log.compact(position.index);
+            self.memberships.compact(position.index);
+            assert_eq!(self.memberships.at(position.index), Some(membership), "at {position}");
+        } else {
+            assert!(
+                self.applying.commit() <= position.index,
+                "snapshot {position} contradicts what is committed: {}",
+                self.applying.commit()
+            );
+            self.log.restart(position, self.term);
+            self.memberships.restart(position.index, membership.clone());
+            self.outbox.notify(Notice::MembershipAppended(membership.clone()));
+        }
+        self.applying.on_installed(position.index);
+        self.durability.on_snapshot(StoredSnapshot { meta: meta.clone(), keep_tail });
+    }
+
+    /// Drop the log up to `to`, or what of that is applied and durable.
+    pub(crate) fn compact(&mut self, to: Index) -> Option<Position> {
+        let to = to.min(self.applying.applied()).min(self.log.durable());
+        if to <= self.log.start().index {
+            return None;
+        }
+        self.log.compact(to);
+        self.memberships.compact(to);
+        Some(self.log.start())
+    }
+
+    /// The membership in effect.
+    pub(crate) fn membership(&self) -> &Membership {
+        self.memberships.current()
+    }
+
+    // ---- outputs ----
+
+    /// Send at once, in the current term.
+    pub(crate) fn send(&mut self, to: PeerId, body: Body) {
+        self.send_after(Seq(0), to, body);
+    }
+
+    /// Send in the current term once the operation `after` is durable.
+    pub(crate) fn send_after(&mut self, after: Seq, to: PeerId, body: Body) {
+        let message = Message { from: self.config.id, to, term: self.term, body };
+        self.outbox.send(after, message);
+    }
+
+    /// Send a reply that speaks in the current term but claims nothing of the log.
+    pub(crate) fn send_after_ballot(&mut self, to: PeerId, body: Body) {
+        self.send_after(self.durability.gate_of_ballot(), to, body);
+    }
+
+    // ---- numbers ----
+
+    /// A moment between one and two election timeouts from now, so that peers seldom campaign at
+    /// once (Raft §5.2).
+    pub(crate) fn election_deadline(&mut self, now: Moment) -> Moment {
+        let timeout = self.config.election_timeout;
+        now + timeout
+            + timeout.mul_f64(f64::from(self.rng.next_u32()) / (f64::from(u32::MAX) + 1.0))
+    }
+
+    /// A number for a progress, never given before.
+    pub(crate) fn next_session(&mut self) -> u64 {
+        self.sessions += 1;
+        self.sessions
+    }
+
+    /// A number for a forwarded read batch, never given before, nor by an earlier life of this
+    /// peer as far as its seed differs (etcd#20418).
+    pub(crate) fn next_read_number(&mut self) -> u64 {
+        self.read_numbers += 1;
+        self.read_numbers
+    }
+}
+
+fn decode(config: &Config, entry: &Entry) -> Membership {
+    let membership = (config.membership_codec.decode)(entry.data.clone());
+    membership.unwrap_or_else(|| panic!("configuration at {} is not one", entry.position))
+}

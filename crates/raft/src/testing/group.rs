@@ -1,0 +1,480 @@
+//! One group with everything around it: nodes, disks, machines, network, and what must hold.
+//!
+//! Each public method is one event. It feeds the node, drains it at once, checks the invariants and
+//! appends what happened to the trace.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kontiki_types::{
+    Body, Index, Membership, Message, Moment, PeerId, Position, SnapshotMeta, Term,
+};
+
+use super::codec;
+use super::disk::{Disk, Stored};
+use super::machine::{Machine, State};
+use super::network::Network;
+use super::safety::{Safety, Witness};
+use crate::invariants::{self, Observed};
+use crate::{
+    Batch, Config, Node, Notice, Outgoing, ProposeError, ReadError, ReadId, Restored, Seq,
+    TransferError, describe,
+};
+
+/// Rounds after which a group that still talks is taken for one that never stops.
+const IDLE_STEPS_MAX: usize = 10_000;
+
+/// A replica: what survives a crash beside what does not.
+#[derive(Debug)]
+pub struct Replica {
+    /// Settings at the next start.
+    pub config: Config,
+    /// Nothing while it is down.
+    pub node: Option<Node>,
+    /// What is durable, and what is on its way there.
+    pub disk: Disk,
+    /// What it applied.
+    pub machine: Machine,
+    /// Messages that wait for the disk.
+    gated: Vec<Outgoing>,
+    /// Snapshots it was asked for: to whom, session.
+    pub wanted: Vec<(PeerId, u64)>,
+    /// An install it was asked for.
+    pub installing: Option<SnapshotMeta>,
+    /// For each read under way, what was committed anywhere when it was asked.
+    reads: BTreeMap<ReadId, Index>,
+    starts: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Group {
+    /// All replicas.
+    pub replicas: BTreeMap<PeerId, Replica>,
+    /// What is under way between them.
+    pub network: Network,
+    /// Now, for everyone.
+    pub now: Moment,
+    membership: Membership,
+    safety: Safety,
+    /// States of snapshots, by position: equal on every replica.
+    snapshots: BTreeMap<Position, State>,
+    trace: Vec<String>,
+    /// Rendering costs more than the rest: off for long random runs.
+    pub tracing: bool,
+    /// Reads answered so far.
+    pub reads_done: u64,
+}
+
+impl Group {
+    /// Replicas of this membership, all started, all empty.
+    pub fn new(membership: &Membership, configure: impl Fn(&mut Config)) -> Self {
+        Self::with_unborn(membership, &[], configure)
+    }
+
+    /// Replicas of this membership; `unborn` ones know nothing of it and await a snapshot.
+    pub fn with_unborn(
+        membership: &Membership,
+        unborn: &[PeerId],
+        configure: impl Fn(&mut Config),
+    ) -> Self {
+        let mut group = Self {
+            replicas: BTreeMap::new(),
+            network: Network::default(),
+            now: Moment::ZERO,
+            membership: membership.clone(),
+            safety: Safety::default(),
+            snapshots: BTreeMap::new(),
+            trace: Vec::new(),
+            tracing: true,
+            reads_done: 0,
+        };
+        for peer in membership.peers() {
+            let mut config = Config::new(peer.id, peer.id.0, codec::READABLE);
+            configure(&mut config);
+            let born = !unborn.contains(&peer.id);
+            let membership = if born { membership.clone() } else { Membership::default() };
+            let snapshot = SnapshotMeta { position: Position::ZERO, membership };
+            let replica = Replica {
+                config,
+                node: None,
+                disk: Disk::new(Stored { snapshot, ..Stored::default() }),
+                machine: Machine::default(),
+                gated: Vec::new(),
+                wanted: Vec::new(),
+                installing: None,
+                reads: BTreeMap::new(),
+                starts: 0,
+            };
+            group.replicas.insert(peer.id, replica);
+            group.start(peer.id);
+        }
+        group
+    }
+
+    // ---- events ----
+
+    /// Start a replica that is down.
+    pub fn start(&mut self, id: PeerId) {
+        let now = self.now;
+        let replica = self.replica_mut(id);
+        assert!(replica.node.is_none(), "{id} runs");
+        let stored = replica.disk.stored().clone();
+        let state = replica.machine.state();
+        let restored = Restored {
+            hard_state: stored.hard_state,
+            applied: state.position.index.max(stored.snapshot.position.index),
+            installed: state.installed.clone(),
+            snapshot: stored.snapshot,
+            entries: stored.entries,
+        };
+        let mut config = replica.config.clone();
+        config.seed += replica.starts << 32;
+        replica.starts += 1;
+        replica.node = Some(Node::new(config, restored, now));
+        self.drain(id);
+        self.check();
+    }
+
+    /// Power is lost: of what was on its way to the disk, `kept` operations arrived.
+    pub fn crash(&mut self, id: PeerId, kept: usize) {
+        let replica = self.replica_mut(id);
+        assert!(replica.node.is_some(), "{id} is down");
+        replica.node = None;
+        replica.disk.crash(kept);
+        replica.machine.crash();
+        replica.gated.clear();
+        replica.wanted.clear();
+        replica.installing = None;
+        replica.reads.clear();
+        self.line(format!("{id} crashes"));
+        self.check();
+    }
+
+    /// A message arrives; a peer that is down never sees it.
+    pub fn deliver(&mut self, message: Message) {
+        self.line(format!("» {}", describe::message(&message)));
+        let (to, now) = (message.to, self.now);
+        if self.replicas.get(&to).is_some_and(|replica| replica.node.is_some()) {
+            self.feed(to, |node| node.step(message, now));
+        } else {
+            self.line(format!("  {to} is down"));
+        }
+    }
+
+    /// Propose at this peer.
+    pub fn propose(&mut self, id: PeerId, data: Bytes) -> Result<Position, ProposeError> {
+        self.propose_in(id, data, None)
+    }
+
+    /// Propose at this peer, if it leads in the expected term.
+    pub fn propose_in(
+        &mut self,
+        id: PeerId,
+        data: Bytes,
+        expected_term: Option<Term>,
+    ) -> Result<Position, ProposeError> {
+        let now = self.now;
+        self.feed(id, |node| node.propose(data, expected_term, now))
+    }
+
+    /// Read at this peer.
+    pub fn read(&mut self, id: PeerId, read: ReadId) -> Result<(), ReadError> {
+        let (now, committed) = (self.now, self.safety.committed());
+        self.replica_mut(id).reads.insert(read, committed);
+        let result = self.feed(id, |node| node.read(read, now));
+        if result.is_err() {
+            self.replica_mut(id).reads.remove(&read);
+        }
+        result
+    }
+
+    /// Hand leadership over.
+    pub fn transfer(&mut self, id: PeerId, to: PeerId) -> Result<(), TransferError> {
+        let now = self.now;
+        self.feed(id, |node| node.transfer(to, now))
+    }
+
+    /// Ask for an election.
+    pub fn campaign(&mut self, id: PeerId) {
+        let now = self.now;
+        self.feed(id, |node| node.campaign(now));
+    }
+
+    /// Tell a node the time.
+    pub fn on_time(&mut self, id: PeerId) {
+        let now = self.now;
+        self.feed(id, |node| node.on_time(now));
+    }
+
+    /// The oldest operation on its way becomes durable. False when there is none.
+    pub fn sync(&mut self, id: PeerId) -> bool {
+        let now = self.now;
+        let replica = self.replica_mut(id);
+        let Some(seq) = replica.disk.sync() else { return false };
+        self.line(format!("{id} durable #{}", seq.0));
+        self.release(id, seq);
+        self.feed(id, |node| node.on_persisted(seq, now));
+        true
+    }
+
+    /// Apply what was handed out. False when there is nothing.
+    pub fn apply(&mut self, id: PeerId) -> bool {
+        let replica = self.replica_mut(id);
+        let entries = replica.machine.apply();
+        let Some(last) = entries.last() else { return false };
+        let index = last.position.index;
+        self.line(format!("{id} applies {}", describe::entries(&entries)));
+        self.feed(id, |node| node.on_applied(index));
+        true
+    }
+
+    /// Stream a wanted snapshot; not `ok`: it is lost on the way. False when none is wanted.
+    pub fn stream_snapshot(&mut self, id: PeerId, ok: bool) -> bool {
+        let now = self.now;
+        let replica = self.replica_mut(id);
+        if replica.wanted.is_empty() {
+            return false;
+        }
+        let (to, session) = replica.wanted.remove(0);
+        let state = replica.machine.state().clone();
+        let node = replica.node.as_ref().expect("a crash forgets what was wanted");
+        let (position, term) = (state.position, node.term());
+        let membership = node.membership_at(position.index).expect("applied is in the log").clone();
+        let meta = SnapshotMeta { position, membership };
+        self.line(format!("{id} streams {} to {to}", describe::snapshot(&meta)));
+        self.snapshots.insert(position, state);
+        if ok {
+            let body = Body::Snapshot { session, meta };
+            self.send(Message { from: id, to, term, body });
+        }
+        self.feed(id, |node| node.on_snapshot_sent(to, session, ok, now));
+        true
+    }
+
+    /// Install the snapshot that was asked for. False when there is none.
+    pub fn install(&mut self, id: PeerId, ok: bool) -> bool {
+        if !self.install_machine(id, ok) {
+            return false;
+        }
+        let now = self.now;
+        let meta = self.replica_mut(id).installing.take().expect("it was installed just now");
+        self.feed(id, |node| node.on_snapshot_installed(&meta, ok, now));
+        true
+    }
+
+    /// The first half of an install: the machine has it, the node does not know yet.
+    pub fn install_machine(&mut self, id: PeerId, ok: bool) -> bool {
+        let Some(meta) = self.replica_mut(id).installing.clone() else { return false };
+        let result = if ok { "installed" } else { "could not install" };
+        self.line(format!("{id} {result} {}", describe::snapshot(&meta)));
+        if ok {
+            let state = self.snapshots.get(&meta.position).expect("it was streamed").clone();
+            self.replica_mut(id).machine.install(state, meta);
+        }
+        true
+    }
+
+    /// Cut the log of this peer; the machine is synced before, as the store does.
+    pub fn compact(&mut self, id: PeerId, to: Index) -> Option<Position> {
+        self.replica_mut(id).machine.sync();
+        let start = self.feed(id, |node| node.compact(to))?;
+        let replica = self.replica_mut(id);
+        let meta = replica.node.as_ref().expect("fed just now").start();
+        assert_eq!(start, meta.position, "compact answers the start");
+        replica.disk.compact(meta);
+        self.check();
+        Some(start)
+    }
+
+    /// The transport lost its way from one peer to another.
+    pub fn unreachable(&mut self, id: PeerId, to: PeerId) {
+        self.feed(id, |node| node.on_unreachable(to));
+    }
+
+    /// Deliver, sync, apply, stream and install until nothing is left to do. Deadlines stay.
+    pub fn run_until_idle(&mut self) {
+        for _ in 0..IDLE_STEPS_MAX {
+            let mut busy = false;
+            for message in self.network.take_matching(usize::MAX, |_| true) {
+                self.deliver(message);
+                busy = true;
+            }
+            for id in self.running() {
+                while self.sync(id) || self.apply(id) {
+                    busy = true;
+                }
+                busy |= self.stream_snapshot(id, true) | self.install(id, true);
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("the group never comes to rest");
+    }
+
+    // ---- looking ----
+
+    /// The running node of this peer.
+    pub fn node(&self, id: PeerId) -> &Node {
+        let replica = self.replicas.get(&id).unwrap_or_else(|| panic!("no {id}"));
+        replica.node.as_ref().unwrap_or_else(|| panic!("{id} is down"))
+    }
+
+    /// Everyone that runs.
+    pub fn running(&self) -> Vec<PeerId> {
+        self.replicas.iter().filter(|(_, r)| r.node.is_some()).map(|(&id, _)| id).collect()
+    }
+
+    /// Index of the newest entry committed anywhere so far.
+    pub fn committed(&self) -> Index {
+        self.safety.committed()
+    }
+
+    /// What happened since the last call.
+    pub fn take_trace(&mut self) -> String {
+        let lines = std::mem::take(&mut self.trace);
+        lines.into_iter().map(|line| line + "\n").collect()
+    }
+
+    // ---- inside ----
+
+    /// Feed a node, drain it, check everything.
+    fn feed<T>(&mut self, id: PeerId, input: impl FnOnce(&mut Node) -> T) -> T {
+        let replica = self.replica_mut(id);
+        let node = replica.node.as_mut().unwrap_or_else(|| panic!("{id} is down"));
+        let (before, status) = (Observed::of(node), Status::of(node));
+        let result = input(node);
+        before.check_delta(node);
+        invariants::check(node);
+        if self.tracing {
+            let changes = status.changes(self.node(id));
+            self.trace.extend(changes.into_iter().map(|change| format!("  {id} {change}")));
+        }
+        self.drain(id);
+        self.check();
+        result
+    }
+
+    fn drain(&mut self, id: PeerId) {
+        let mut batch = Batch::default();
+        let replica = self.replica_mut(id);
+        let node = replica.node.as_mut().expect("only a running node is drained");
+        node.take(&mut batch);
+        invariants::check(node);
+        for notice in batch.notices {
+            self.on_notice(id, notice);
+        }
+        if let Some(op) = batch.store {
+            self.line(format!("  {id} {}", describe::store_op(&op)));
+            self.replica_mut(id).disk.write(op);
+        }
+        for outgoing in batch.send {
+            let gate = match outgoing.after {
+                Seq(0) => String::new(),
+                Seq(seq) => format!(", after #{seq}"),
+            };
+            self.line(format!("  {}{gate}", describe::message(&outgoing.message)));
+            if outgoing.after == Seq(0) {
+                self.send(outgoing.message);
+            } else {
+                self.replica_mut(id).gated.push(outgoing);
+            }
+        }
+        self.replica_mut(id).machine.queue.extend(batch.apply);
+        for ready in batch.reads {
+            self.line(format!("  {id} read {} at {}", ready.id.0, ready.index));
+            self.reads_done += 1;
+            let asked = self.replica_mut(id).reads.remove(&ready.id).expect("it was asked");
+            assert!(ready.index >= asked, "{id}: read at {}, {asked} was committed", ready.index);
+        }
+        for read in batch.reads_failed {
+            self.line(format!("  {id} read {} failed", read.0));
+            self.replica_mut(id).reads.remove(&read).expect("it was asked");
+        }
+    }
+
+    fn on_notice(&mut self, id: PeerId, notice: Notice) {
+        self.line(format!("  {id} {}", describe::notice(&notice)));
+        let replica = self.replica_mut(id);
+        match notice {
+            Notice::SnapshotWanted { to, session } => replica.wanted.push((to, session)),
+            Notice::SnapshotInstall(meta) => replica.installing = Some(meta),
+            Notice::LeaderStart { .. }
+            | Notice::LeaderStop { .. }
+            | Notice::LeaderChanged { .. }
+            | Notice::MembershipAppended(_)
+            | Notice::MembershipCommitted { .. }
+            | Notice::TransferEnded { .. } => {}
+        }
+    }
+
+    /// Messages that waited for `seq` leave.
+    fn release(&mut self, id: PeerId, seq: Seq) {
+        let gated = std::mem::take(&mut self.replica_mut(id).gated);
+        let (free, wait) = gated.into_iter().partition(|outgoing| outgoing.after <= seq);
+        self.replica_mut(id).gated = wait;
+        let free: Vec<Outgoing> = free;
+        for outgoing in free {
+            self.line(format!("  {}", describe::message(&outgoing.message)));
+            self.send(outgoing.message);
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        if !self.network.send(message) {
+            self.line("  lost: the link is cut".into());
+        }
+    }
+
+    fn check(&mut self) {
+        let Self { replicas, safety, membership, .. } = self;
+        let witnesses: Vec<Witness<'_>> = replicas
+            .iter()
+            .map(|(&peer, replica)| Witness {
+                peer,
+                node: replica.node.as_ref(),
+                stored: replica.disk.stored(),
+            })
+            .collect();
+        safety.check(&witnesses, membership);
+    }
+
+    fn replica_mut(&mut self, id: PeerId) -> &mut Replica {
+        self.replicas.get_mut(&id).unwrap_or_else(|| panic!("no {id}"))
+    }
+
+    fn line(&mut self, line: String) {
+        if self.tracing {
+            self.trace.push(line);
+        }
+    }
+}
+
+/// What a line about a change compares.
+struct Status {
+    role: String,
+    last: Position,
+    commit: Index,
+}
+
+impl Status {
+    fn of(node: &Node) -> Self {
+        Self {
+            role: format!("{} {}", node.role_name(), node.term()),
+            last: node.last_position(),
+            commit: node.commit(),
+        }
+    }
+
+    fn changes(&self, node: &Node) -> Vec<String> {
+        let now = Self::of(node);
+        let pairs = [
+            ("", self.role.clone(), now.role),
+            ("last ", self.last.to_string(), now.last.to_string()),
+            ("commit ", self.commit.to_string(), now.commit.to_string()),
+        ];
+        let changed = pairs.into_iter().filter(|(_, before, after)| before != after);
+        changed.map(|(what, before, after)| format!("{what}{before} → {after}")).collect()
+    }
+}

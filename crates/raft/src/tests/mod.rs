@@ -1,0 +1,3 @@
+//! Tests of the whole core: golden scripts, rules of the paper, random schedules, properties.
+
+mod schedules;
