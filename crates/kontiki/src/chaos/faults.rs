@@ -1,0 +1,142 @@
+//! Kills and pauses: one store at a time, chosen by the dice, half the time the leader.
+//!
+//! Runs on the main thread, which owns the [`Cluster`], while the tasks of the load run elsewhere.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::books::Books;
+use super::dice::Dice;
+use super::findings::Kind;
+use super::load::Alarm;
+use crate::exit::Failure;
+use crate::supervise::{Cluster, Event, TEND_EVERY, ready};
+
+/// How long before a paused store wakes the sleepers begin to read.
+const STRIKE_BEFORE: Duration = Duration::from_millis(30);
+/// How long finding out who leads may take; then any store will do.
+const LEADER_DEADLINE: Duration = Duration::from_millis(200);
+
+/// What shall be done to the stores.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// From the begin of a fault to the begin of the next.
+    pub(crate) interval: Duration,
+    /// Whether stores are killed.
+    pub(crate) kills: bool,
+    /// How long stores are paused, if they are.
+    pub(crate) pause: Option<Duration>,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Done {
+    /// Stores killed and started again.
+    pub(crate) kills: u64,
+    /// Stores paused and woken.
+    pub(crate) pauses: u64,
+}
+
+/// Who does it.
+pub(crate) struct Faults<'a> {
+    /// The stores.
+    pub(crate) cluster: &'a mut Cluster,
+    /// For finding the leader.
+    pub(crate) runtime: &'a tokio::runtime::Runtime,
+    /// Where stores that end by themselves are noted, and when the load is over.
+    pub(crate) books: &'a Books,
+    /// Tells the sleepers.
+    pub(crate) alarm: watch::Sender<Alarm>,
+    /// Chooses.
+    pub(crate) dice: Dice,
+    /// Called now and then with what was done so far.
+    pub(crate) progress: &'a dyn Fn(Done),
+    /// So far.
+    pub(crate) done: Done,
+}
+
+impl Faults<'_> {
+    /// Does it until the load is over. All stores run when this returns, or are about to.
+    pub(crate) fn run(mut self, plan: Plan) -> Result<Done, Failure> {
+        let mut next = Instant::now() + plan.interval;
+        while self.tend_until(next) {
+            let began = Instant::now();
+            let store = self.choose();
+            match plan.pause {
+                Some(length) if !plan.kills || self.dice.one_in(2) => self.pause(store, length),
+                _ => self.kill(store, plan.interval / 4)?,
+            }
+            next = began + plan.interval;
+        }
+        Ok(self.done)
+    }
+
+    /// Tends the stores until then; false when the load is over.
+    fn tend_until(&mut self, then: Instant) -> bool {
+        loop {
+            for event in self.cluster.tend() {
+                self.note(event);
+            }
+            (self.progress)(self.done);
+            if self.books.over() {
+                return false;
+            }
+            let left = then.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(TEND_EVERY));
+        }
+    }
+
+    /// A store that ends by itself is a failure of the run, whatever it lost.
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Died { store, status, last_lines, .. } => {
+                let log = last_lines.join("\n    ");
+                let what = format!("store {store} ended by itself ({status}):\n    {log}");
+                self.books.findings.add(Kind::Crash, 1, what);
+            }
+            Event::RestartFailed { store, why } => {
+                let what = format!("store {store} could not be started: {why}");
+                self.books.findings.add(Kind::Crash, 1, what);
+            }
+            Event::Restarted { .. } => {}
+        }
+    }
+
+    fn choose(&mut self) -> u64 {
+        let endpoints = self.cluster.layout().endpoints();
+        if self.dice.one_in(2) {
+            let leader = self.runtime.block_on(async {
+                tokio::time::timeout(LEADER_DEADLINE, ready::look(&endpoints)).await
+            });
+            if let Ok(Some(leader)) = leader {
+                return leader.0;
+            }
+        }
+        self.dice.below(endpoints.len()) as u64 + 1
+    }
+
+    fn kill(&mut self, store: u64, down_max: Duration) -> Result<(), Failure> {
+        if self.cluster.kill(store) {
+            self.done.kills += 1;
+        }
+        let down = self.dice.up_to(down_max);
+        self.tend_until(Instant::now() + down);
+        self.cluster.start_store(store)
+    }
+
+    fn pause(&mut self, store: u64, length: Duration) {
+        self.alarm.send_replace(Alarm::Learn);
+        self.tend_until(Instant::now() + STRIKE_BEFORE);
+        if self.cluster.pause(store) {
+            self.done.pauses += 1;
+        }
+        self.tend_until(Instant::now() + length.saturating_sub(STRIKE_BEFORE));
+        self.alarm.send_replace(Alarm::Strike);
+        std::thread::sleep(STRIKE_BEFORE);
+        self.cluster.resume(store);
+    }
+}
