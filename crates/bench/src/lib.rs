@@ -1,3 +1,0 @@
-//! Load, side by side with peers.
-
-#![forbid(unsafe_code)]
