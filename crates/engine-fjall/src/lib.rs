@@ -4,6 +4,9 @@
 
 mod engine;
 mod error;
+mod journal;
+mod mark;
+mod opening;
 mod options;
 mod view;
 

@@ -1,0 +1,81 @@
+//! Opening directories that are in use, half made, foreign, or of another version.
+
+use std::fs;
+
+use kontiki_engine::{Batch, Engine, Family, Read};
+use kontiki_engine_fjall::{Error, FjallEngine};
+
+#[test]
+fn a_directory_in_use_is_refused_by_name() {
+    let directory = crate::directory();
+    let engine = FjallEngine::open(directory.path()).unwrap();
+
+    let Err(error) = FjallEngine::open(directory.path()) else { panic!("opened twice") };
+
+    assert!(matches!(error, Error::InUse { .. }), "{error}");
+    assert!(error.to_string().contains("is in use; stop the other process"), "{error}");
+    drop(engine);
+    FjallEngine::open(directory.path()).unwrap();
+}
+
+#[test]
+fn a_creation_that_was_cut_short_starts_again() {
+    let whole = crate::directory();
+    drop(FjallEngine::open(whole.path()).unwrap());
+    // The version file comes last; before it, any part of the rest may be there.
+    for present in [&["lock"][..], &["lock", "0.jnl"], &["lock", "0.jnl", "version"]] {
+        let directory = crate::directory();
+        fs::create_dir_all(directory.path().join("keyspaces")).unwrap();
+        for name in present {
+            fs::write(directory.path().join(name), b"").unwrap();
+        }
+
+        let engine = FjallEngine::open(directory.path()).unwrap();
+
+        let mut batch = Batch::default();
+        batch.put(Family::Default, "key", "value");
+        engine.write(batch).unwrap();
+        engine.sync().unwrap();
+        drop(engine);
+        let engine = FjallEngine::open(directory.path()).unwrap();
+        assert!(engine.get(Family::Default, b"key").unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_used_directory_without_its_version_is_damaged_not_new() {
+    let directory = crate::directory();
+    let engine = FjallEngine::open(directory.path()).unwrap();
+    engine.write(Batch::default()).unwrap();
+    engine.sync().unwrap();
+    drop(engine);
+    fs::remove_file(directory.path().join("version")).unwrap();
+    let opened = FjallEngine::open(directory.path());
+    assert!(matches!(opened, Err(Error::Damaged { .. })), "a new store over an old one");
+}
+
+#[test]
+fn a_foreign_directory_is_left_alone() {
+    let directory = crate::directory();
+    fs::write(directory.path().join("thesis.tex"), b"important").unwrap();
+    let opened = FjallEngine::open(directory.path());
+    assert!(matches!(opened, Err(Error::Damaged { .. })));
+    assert!(directory.path().join("thesis.tex").exists());
+}
+
+#[test]
+fn another_version_is_named() {
+    let directory = crate::directory();
+    drop(FjallEngine::open(directory.path()).unwrap());
+    fs::write(directory.path().join("version"), b"FJL\x02").unwrap();
+    let Err(error) = FjallEngine::open(directory.path()) else { panic!("opened") };
+    assert!(error.to_string().contains("another format (storage format 2)"), "{error}");
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_an_io_error() {
+    let directory = crate::directory();
+    let path = directory.path().join("file");
+    fs::write(&path, b"").unwrap();
+    assert!(matches!(FjallEngine::open(&path), Err(Error::Io { .. })));
+}
