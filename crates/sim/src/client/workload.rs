@@ -1,0 +1,188 @@
+//! What clients do next: which operation on which key, with which value.
+//!
+//! Shared by all clients, because they are meant to meet on the same keys. Every value is unique in
+//! the run, so a read names the write it saw. A key is left behind for a fresh one after some
+//! hundred operations, which keeps the linearizability search quick.
+
+use bytes::Bytes;
+use kontiki_codec::keys::{self, Keyspace};
+use kontiki_testkit::Rng;
+use kontiki_types::{Command, KeyRange};
+
+use crate::limits::KEY_OPERATIONS_MAX;
+use crate::options::WorkloadOptions;
+
+/// Most keys of one range delete.
+const RANGE_KEYS_MAX: u64 = 5;
+
+/// The next operation of a client.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// Read a register.
+    Get {
+        /// Which.
+        key: String,
+    },
+    /// Change registers; several writes of one client travel together.
+    Write(Vec<Change>),
+    /// Read a counter and then swap in one more.
+    Increment {
+        /// Which.
+        counter: usize,
+    },
+    /// Read a counter.
+    ReadCounter {
+        /// Which.
+        counter: usize,
+    },
+}
+
+/// A change of one register, or of several at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Put a value.
+    Put(String, Bytes),
+    /// Remove the value.
+    Delete(String),
+    /// Swap, with what the client last saw there.
+    Swap(String, Option<Bytes>, Bytes),
+    /// Put a value if there is none.
+    PutIfAbsent(String, Bytes),
+    /// Put or remove on several keys, all or nothing.
+    Batch(Vec<(String, Option<Bytes>)>),
+    /// Remove the rows of these keys, which are neighbours, by range.
+    DeleteRange(Vec<String>),
+    /// Let every replica hash its state.
+    HashState,
+}
+
+impl Change {
+    /// The command a store is asked to execute.
+    pub fn command(&self) -> Command {
+        match self {
+            Self::Put(key, value) => Command::Put { key: full(key), value: value.clone() },
+            Self::Delete(key) => Command::Delete { key: full(key) },
+            Self::Swap(key, expect, update) => Command::CompareAndPut {
+                key: full(key),
+                expect: expect.clone(),
+                update: Some(update.clone()),
+            },
+            Self::PutIfAbsent(key, value) => {
+                Command::PutIfAbsent { key: full(key), value: value.clone() }
+            }
+            Self::Batch(changes) => Command::Batch {
+                changes: changes.iter().map(|(key, value)| (full(key), value.clone())).collect(),
+            },
+            Self::DeleteRange(keys) => {
+                let start = full(keys.first().expect("a range of some keys"));
+                let mut end = full(keys.last().expect("a range of some keys")).to_vec();
+                end.push(0);
+                Command::DeleteRange { range: KeyRange::new(start, Some(Bytes::from(end))) }
+            }
+            Self::HashState => Command::HashState,
+        }
+    }
+}
+
+/// The key as it stands in the ordered space.
+pub fn full(key: &str) -> Bytes {
+    keys::raw_key(Keyspace::DEFAULT, key.as_bytes())
+}
+
+/// The key of a counter.
+pub fn counter_key(counter: usize) -> String {
+    format!("counter.{counter}")
+}
+
+/// What clients do next.
+#[derive(Debug)]
+pub struct Workload {
+    options: WorkloadOptions,
+    /// Per slot: which generation of its key is in use, and operations on it so far.
+    slots: Vec<(u64, u64)>,
+    next_value: u64,
+}
+
+impl Workload {
+    /// A workload that has done nothing.
+    pub fn new(options: WorkloadOptions) -> Self {
+        let slot_count = usize::try_from(options.key_slots).expect("a handful");
+        Self { options, slots: vec![(0, 0); slot_count], next_value: 0 }
+    }
+
+    /// The next operation of a client. `seen` is what it last saw under a key.
+    pub fn plan(&mut self, rng: &mut Rng, seen: &dyn Fn(&str) -> Option<Bytes>) -> Plan {
+        if rng.chance(100) {
+            let counters = usize::try_from(self.options.counters).expect("a handful");
+            return Plan::Increment { counter: rng.index(counters) };
+        }
+        if rng.chance(self.options.reads) {
+            return Plan::Get { key: self.key(rng) };
+        }
+        let count = if rng.chance(100) { rng.range(2..4) } else { 1 };
+        Plan::Write((0..count).map(|_| self.change(rng, seen)).collect())
+    }
+
+    /// Every register key that was ever used.
+    pub fn keys(&self) -> impl Iterator<Item = String> + '_ {
+        let slots = self.slots.iter().enumerate();
+        slots.flat_map(|(slot, &(newest, _))| (0..=newest).map(move |g| key_name(slot, g)))
+    }
+
+    fn change(&mut self, rng: &mut Rng, seen: &dyn Fn(&str) -> Option<Bytes>) -> Change {
+        let key = self.key(rng);
+        match rng.below(40) {
+            0..=15 => Change::Put(key, self.value(rng)),
+            16..=21 => Change::Delete(key),
+            22..=29 => {
+                let expect = seen(&key);
+                Change::Swap(key, expect, self.value(rng))
+            }
+            30..=35 => Change::PutIfAbsent(key, self.value(rng)),
+            36 | 37 => self.delete_range(rng),
+            38 => Change::HashState,
+            _ => self.batch(rng, key),
+        }
+    }
+
+    /// Two registers at once, never the same one twice: a history has one effect per operation.
+    fn batch(&mut self, rng: &mut Rng, key: String) -> Change {
+        let mut changes = vec![(key, Some(self.value(rng)))];
+        let other = self.key(rng);
+        if changes[0].0 != other {
+            let value = rng.chance(700).then(|| self.value(rng));
+            changes.push((other, value));
+        }
+        Change::Batch(changes)
+    }
+
+    /// The newest generations of a slot: neighbours, and none newer can come between.
+    fn delete_range(&mut self, rng: &mut Rng) -> Change {
+        let slot = rng.index(self.slots.len());
+        let newest = self.slots[slot].0;
+        let oldest = newest.saturating_sub(rng.below(RANGE_KEYS_MAX));
+        Change::DeleteRange((oldest..=newest).map(|g| key_name(slot, g)).collect())
+    }
+
+    fn key(&mut self, rng: &mut Rng) -> String {
+        let slot = rng.index(self.slots.len());
+        let (generation, operations) = &mut self.slots[slot];
+        if *operations >= KEY_OPERATIONS_MAX {
+            (*generation, *operations) = (*generation + 1, 0);
+        }
+        *operations += 1;
+        key_name(slot, *generation)
+    }
+
+    fn value(&mut self, rng: &mut Rng) -> Bytes {
+        self.next_value += 1;
+        let mut value = format!("v{}", self.next_value).into_bytes();
+        let padding = usize::try_from(rng.below(self.options.value_bytes_max)).expect("small");
+        value.resize(value.len() + padding, b'.');
+        Bytes::from(value)
+    }
+}
+
+fn key_name(slot: usize, generation: u64) -> String {
+    format!("k{slot}.{generation:04}")
+}

@@ -1,0 +1,193 @@
+//! What every actor of the simulation shares: time, the heap, the network, the record of the run.
+//!
+//! Actors get it by reference with each happening; it is their only way to act on the world, and
+//! the only place from which anything is planned.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kontiki_types::{Moment, StoreId};
+
+use crate::check::{Book, Safety};
+use crate::fault;
+use crate::marks::Marks;
+use crate::network::{Address, Network};
+use crate::options::Options;
+use crate::queue::Queue;
+use crate::trace::Trace;
+use crate::violation::{Rule, Violation};
+use crate::wire::Packet;
+
+/// Something that happens at a planned moment.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// A store does something of its own.
+    Store {
+        /// Which.
+        store: StoreId,
+        /// In which life; nothing of an earlier life happens any more.
+        life: u64,
+        /// What.
+        work: Work,
+    },
+    /// A packet arrives.
+    Packet {
+        /// From whom.
+        from: Address,
+        /// At whom.
+        to: Address,
+        /// What.
+        packet: Packet,
+    },
+    /// A client does something of its own.
+    Client {
+        /// Which.
+        client: usize,
+        /// In which life.
+        life: u64,
+        /// What.
+        step: ClientStep,
+    },
+    /// A fault strikes.
+    Strike,
+    /// A fault ends.
+    End(fault::End),
+    /// A store gets power.
+    PowerOn {
+        /// Which.
+        store: StoreId,
+    },
+    /// A store loses power if it is still in this life.
+    PowerOff {
+        /// Which.
+        store: StoreId,
+        /// In which life.
+        life: u64,
+    },
+}
+
+/// Work of a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// The shard takes in what waits and acts.
+    Turn,
+    /// A deadline of the shard may have come.
+    Timer,
+    /// The log sync under way is done.
+    LogSync,
+    /// The apply worker gets to what waits.
+    Apply,
+    /// The engine sync under way is done.
+    EngineSync,
+    /// A log segment is prepared, and freed ones are removed.
+    Segment,
+    /// Nothing was logged for a while, perhaps.
+    LogRest,
+    /// The receiver of a snapshot has not acknowledged this part in time.
+    ChunkTimeout {
+        /// Which stream.
+        stream: u64,
+        /// Which part.
+        number: u64,
+    },
+}
+
+/// What a client does by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientStep {
+    /// Begin the next operation.
+    Think,
+    /// No answer came to this call.
+    Timeout {
+        /// Which call.
+        call: u64,
+    },
+    /// Try this operation again.
+    Retry {
+        /// Which operation.
+        operation: u64,
+    },
+    /// Give this operation up.
+    GiveUp {
+        /// Which operation.
+        operation: u64,
+    },
+}
+
+/// What all actors share.
+pub struct Env {
+    /// Global virtual time.
+    pub now: Moment,
+    /// Number of the happening under way: the time of histories.
+    pub count: u64,
+    /// What will happen.
+    pub queue: Queue<Happening>,
+    /// The choices of this run.
+    pub options: Options,
+    /// The links.
+    pub network: Network,
+    /// The record of the run.
+    pub trace: Trace,
+    /// Rare states reached.
+    pub marks: Marks,
+    /// Watches over the rules of Raft.
+    pub safety: Safety,
+    /// What clients asked and were told.
+    pub book: Book,
+    /// All faults are over for good.
+    pub is_healed: bool,
+    /// The first broken rule; ends the run.
+    pub violation: Option<Violation>,
+    /// Last number given by [`Env::unique`].
+    pub last_unique: u64,
+}
+
+impl Env {
+    /// Plans something.
+    pub fn after(&mut self, delay: Duration, what: Happening) {
+        self.queue.push(self.now + delay, what);
+    }
+
+    /// A number never given before in this run.
+    pub fn unique(&mut self) -> u64 {
+        self.last_unique += 1;
+        self.last_unique
+    }
+
+    /// Sends a packet: the network decides whether and when it arrives.
+    pub fn send(&mut self, from: Address, to: Address, packet: Packet) {
+        let arrivals = self.network.arrivals(from, to, self.now, &mut self.marks);
+        for at in arrivals.into_iter().flatten() {
+            self.trace.mix(at.0);
+            let packet = self.damaged(packet.clone());
+            self.queue.push(at, Happening::Packet { from, to, packet });
+        }
+    }
+
+    /// Records the first broken rule. Later ones are its consequences more often than not.
+    pub fn fail(&mut self, rule: Rule, what: String) {
+        if self.options.is_white_box || rule.is_black_box() || rule == Rule::Budget {
+            self.violation.get_or_insert(Violation { rule, what });
+        }
+    }
+
+    /// Passes on the judgement of a checker.
+    pub fn judge(&mut self, judgement: Result<(), Violation>) {
+        if let Err(violation) = judgement {
+            self.fail(violation.rule, violation.what);
+        }
+    }
+
+    /// Adds a line to the told trace.
+    pub fn tell(&mut self, what: std::fmt::Arguments<'_>) {
+        self.trace.line(self.now, what);
+    }
+
+    fn damaged(&mut self, packet: Packet) -> Packet {
+        let Packet::Peer(frame) = packet else { return packet };
+        let Some(at) = self.network.damage(frame.len()) else { return Packet::Peer(frame) };
+        let mut bytes = frame.to_vec();
+        bytes[at] ^= 1 << (at % 8);
+        Packet::Peer(Bytes::from(bytes))
+    }
+}

@@ -1,0 +1,238 @@
+//! Draws faults from the seed, strikes with them, and ends them.
+//!
+//! Called by the world at random moments until the phase of faults is over. Faults overlap: each
+//! one takes back exactly what it did.
+
+use std::time::Duration;
+
+use kontiki_testkit::Rng;
+use kontiki_types::StoreId;
+
+use crate::env::Happening;
+use crate::limits::STORE_COUNT;
+use crate::marks::Mark;
+use crate::network::{Address, exponential};
+use crate::world::World;
+
+use super::Fault;
+
+/// Loss during a burst, per mille.
+const BURST_LOSS: u64 = 500;
+/// Longest step of a wall clock, in milliseconds: far less than the life of a session.
+const WALL_STEP_MS_MAX: u64 = 5 * 60 * 1000;
+
+/// How a fault ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// These links carry again.
+    Unblock(Vec<(Address, Address)>),
+    /// The disk of this store is quick again.
+    QuickDisk(StoreId),
+    /// Loss is what it was.
+    Burst,
+}
+
+/// The source of all faults.
+#[derive(Debug)]
+pub struct Nemesis {
+    rng: Rng,
+}
+
+impl Nemesis {
+    /// A nemesis with its own randomness.
+    pub fn new(rng: Rng) -> Self {
+        Self { rng }
+    }
+
+    /// When the next fault strikes, from now.
+    pub fn next_strike(&mut self, mean: Duration) -> Duration {
+        exponential(&mut self.rng, mean)
+    }
+
+    fn up_to(&mut self, longest: Duration) -> Duration {
+        let micros = u64::try_from(longest.as_micros()).expect("below an hour");
+        // A quarter of them short: a fault that ends before anybody noticed is a case of its own.
+        let micros = if self.rng.chance(250) { micros / 20 } else { micros };
+        Duration::from_micros(self.rng.below(micros + 1) + 1)
+    }
+
+    fn any_store(&mut self) -> StoreId {
+        StoreId(1 + self.rng.below(STORE_COUNT as u64))
+    }
+}
+
+impl World {
+    /// A fault strikes, and the next one is planned.
+    pub(crate) fn strike(&mut self) {
+        let mean = self.env.options.faults.every_mean;
+        let next = self.nemesis.next_strike(mean);
+        self.env.after(next, Happening::Strike);
+        let fault = *self.nemesis.rng.pick(&self.env.options.faults.hat);
+        self.env.trace.mix(fault as u64);
+        self.env.tell(format_args!("fault {fault:?}"));
+        match fault {
+            Fault::IsolateOne => {
+                let store = self.nemesis.any_store();
+                self.cut_stores(store, true, true);
+            }
+            Fault::IsolateLeader => {
+                let store = self.leader_or_any();
+                self.cut_stores(store, true, true);
+            }
+            Fault::DeafLeader => {
+                let store = self.leader_or_any();
+                self.cut_stores(store, true, false);
+            }
+            Fault::MuteLeader => {
+                let store = self.leader_or_any();
+                self.cut_stores(store, false, true);
+            }
+            Fault::CutOff => self.cut_off(),
+            Fault::OneWay => self.cut_pair(false),
+            Fault::Bridge => self.cut_pair(true),
+            Fault::ClientCut => self.cut_client(),
+            Fault::CrashOne => self.crash(&[None]),
+            Fault::CrashLeader => {
+                let leader = self.leader_or_any();
+                self.crash(&[Some(leader)]);
+            }
+            Fault::CrashMajority => self.crash_some(2),
+            Fault::CrashAll => self.crash_some(STORE_COUNT as u64),
+            Fault::PauseOne => {
+                let store = self.nemesis.any_store();
+                self.pause(store);
+            }
+            Fault::PauseLeader => {
+                let store = self.leader_or_any();
+                self.pause(store);
+            }
+            Fault::SlowDisk => self.slow_disk(),
+            Fault::LossBurst => self.burst(),
+            Fault::Transfer => self.transfer(),
+            Fault::WallStep => self.step_wall(),
+            Fault::ClientCrash => {
+                let client = self.nemesis.rng.index(self.clients.len());
+                self.clients[client].crash(&mut self.env);
+            }
+        }
+    }
+
+    /// A fault ends.
+    pub(crate) fn end_fault(&mut self, end: End) {
+        self.env.tell(format_args!("end of {end:?}"));
+        match end {
+            End::Unblock(links) => {
+                for (from, to) in links {
+                    self.env.network.unblock(from, to);
+                }
+            }
+            End::QuickDisk(store) => self.machine(store).set_slowness(1),
+            End::Burst => self.env.network.set_burst(0),
+        }
+    }
+
+    fn leader_or_any(&mut self) -> StoreId {
+        let leader = self.machines.iter().find(|machine| machine.leads());
+        leader.map(|machine| machine.id()).unwrap_or_else(|| self.nemesis.any_store())
+    }
+
+    fn cut_stores(&mut self, store: StoreId, is_deaf: bool, is_mute: bool) {
+        let mut links = Vec::new();
+        let me = Address::Store(store);
+        for other in (1..=STORE_COUNT as u64).map(StoreId).filter(|&other| other != store) {
+            let other = Address::Store(other);
+            links.extend(is_mute.then_some((me, other)));
+            links.extend(is_deaf.then_some((other, me)));
+        }
+        self.block_for_a_while(links);
+    }
+
+    fn cut_off(&mut self) {
+        let store = self.nemesis.any_store();
+        let me = Address::Store(store);
+        let stores = (1..=STORE_COUNT as u64).map(|n| Address::Store(StoreId(n)));
+        let clients = (0..self.clients.len()).map(Address::Client);
+        let others = stores.chain(clients).filter(|&other| other != me);
+        let links = others.flat_map(|other| [(me, other), (other, me)]).collect();
+        self.block_for_a_while(links);
+    }
+
+    fn cut_pair(&mut self, is_both_ways: bool) {
+        let one = self.nemesis.any_store();
+        let other = StoreId(one.0 % STORE_COUNT as u64 + 1);
+        let (one, other) = (Address::Store(one), Address::Store(other));
+        let mut links = vec![(one, other)];
+        links.extend(is_both_ways.then_some((other, one)));
+        self.block_for_a_while(links);
+    }
+
+    fn cut_client(&mut self) {
+        let client = Address::Client(self.nemesis.rng.index(self.clients.len()));
+        let store = Address::Store(self.nemesis.any_store());
+        self.block_for_a_while(vec![(client, store), (store, client)]);
+    }
+
+    fn block_for_a_while(&mut self, links: Vec<(Address, Address)>) {
+        for &(from, to) in &links {
+            self.env.network.block(from, to);
+        }
+        let longest = self.env.options.faults.partition_max;
+        let time = self.nemesis.up_to(longest);
+        self.env.after(time, Happening::End(End::Unblock(links)));
+    }
+
+    fn crash_some(&mut self, count: u64) {
+        let first = self.nemesis.any_store();
+        let stores: Vec<_> =
+            (0..count).map(|n| Some(StoreId((first.0 + n) % STORE_COUNT as u64 + 1))).collect();
+        self.crash(&stores);
+    }
+
+    fn crash(&mut self, stores: &[Option<StoreId>]) {
+        for store in stores {
+            let store = store.unwrap_or_else(|| self.nemesis.any_store());
+            self.power_off(store);
+        }
+        if self.machines.iter().all(|machine| !machine.is_up()) {
+            self.env.marks.hit(Mark::AllDown);
+        }
+    }
+
+    fn pause(&mut self, store: StoreId) {
+        let longest = self.env.options.faults.pause_max;
+        let time = self.nemesis.up_to(longest);
+        let until = self.env.now + time;
+        self.machine(store).pause(until);
+    }
+
+    fn slow_disk(&mut self) {
+        let store = self.nemesis.any_store();
+        let factor = self.env.options.faults.slow_factor;
+        self.machine(store).set_slowness(factor);
+        let longest = self.env.options.faults.partition_max;
+        let time = self.nemesis.up_to(longest);
+        self.env.after(time, Happening::End(End::QuickDisk(store)));
+    }
+
+    fn burst(&mut self) {
+        self.env.network.set_burst(BURST_LOSS);
+        let longest = self.env.options.faults.partition_max;
+        let time = self.nemesis.up_to(longest);
+        self.env.after(time, Happening::End(End::Burst));
+    }
+
+    fn transfer(&mut self) {
+        let leader = self.leader_or_any();
+        let to = self.nemesis.any_store();
+        let index = self.index_of(leader);
+        self.machines[index].transfer_leadership(to, &mut self.env);
+    }
+
+    fn step_wall(&mut self) {
+        let store = self.nemesis.any_store();
+        let by = i64::try_from(self.nemesis.rng.below(2 * WALL_STEP_MS_MAX)).expect("minutes");
+        let by = by - i64::try_from(WALL_STEP_MS_MAX).expect("minutes");
+        self.env.marks.hit(Mark::WallJumped);
+        self.machine(store).step_wall(by);
+    }
+}

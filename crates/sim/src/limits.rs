@@ -1,0 +1,38 @@
+//! Every bound of the simulator, with its reason.
+//!
+//! A simulated cluster that goes wrong tends to go wrong without end: a storm of messages, an
+//! operation that never returns, a search that never finishes. Each of these numbers turns one such
+//! end into a violation with a name. Nothing here is a setting of the product.
+
+use std::time::Duration;
+
+/// Stores of the simulated cluster: one region with a replica on each.
+pub const STORE_COUNT: usize = 3;
+/// Replicas that must hold an entry durably before it counts as committed.
+pub const QUORUM_COUNT: usize = STORE_COUNT / 2 + 1;
+/// Most happenings in one virtual second. A healthy run has some thousands; an exponential storm of
+/// messages passes this within a virtual second instead of hanging the simulator.
+pub const HAPPENINGS_PER_SECOND_MAX: u64 = 150_000;
+/// Operations on one register key before the workload turns to a fresh key: the linearizability
+/// search is exponential in the worst case and quick for short histories.
+pub const KEY_OPERATIONS_MAX: u64 = 250;
+/// Configurations the linearizability search may remember per key.
+pub const SEARCH_BUDGET: usize = 400_000;
+/// Longest a pending operation may take once every fault is gone.
+pub const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// Longest the replicas may take to converge after the last operation.
+pub const CONVERGE_MAX: Duration = Duration::from_secs(60);
+/// The engine's rows are hashed when the applied index is a multiple of this; replicas that stop at
+/// the same index must have equal hashes.
+pub const HASH_EVERY_ENTRIES: u64 = 16;
+/// Most bytes a receiver keeps of one snapshot stream.
+pub const SPOOL_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Longest the sender of a snapshot waits for the acknowledgement of one chunk.
+pub const CHUNK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Least operations that must end well in a virtual minute, or the run proves nothing.
+pub const OPERATIONS_PER_MINUTE_MIN: u64 = 20;
+
+// A quorum is a majority, and two quorums meet.
+const _: () = assert!(2 * QUORUM_COUNT > STORE_COUNT);
+// The final reads of a key must fit its history.
+const _: () = assert!(KEY_OPERATIONS_MAX < 1000);

@@ -1,0 +1,200 @@
+//! The apply worker and the background engine sync.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kontiki_engine::Engine;
+use kontiki_multiraft::{ApplyTask, Committed, CommittedKind, Error, Event, Round};
+use kontiki_raft::Notice;
+use kontiki_types::{RegionId, SnapshotMeta, StoreId};
+
+use crate::env::{Env, Work};
+use crate::limits::HASH_EVERY_ENTRIES;
+use crate::marks::Mark;
+use crate::mutant::Mutant;
+use crate::network::exponential;
+
+use super::{Machine, REGION};
+
+impl Machine {
+    /// Hands tasks to the apply worker.
+    pub(super) fn queue_apply(&mut self, tasks: Vec<ApplyTask>, env: &mut Env) {
+        let running = self.running();
+        running.tasks.extend(tasks);
+        if !running.is_apply_planned {
+            running.is_apply_planned = true;
+            let time = exponential(&mut self.rng, env.options.store.apply_mean);
+            self.plan(time, Work::Apply, env);
+        }
+    }
+
+    /// The apply worker gets to what waits.
+    pub(super) fn apply(&mut self, env: &mut Env) {
+        self.running().is_apply_planned = false;
+        while self.running.as_ref().is_some_and(|running| !running.tasks.is_empty()) {
+            let running = self.running();
+            let mut round = std::mem::take(&mut running.round);
+            let applied = running.applier.run(&mut running.tasks, &mut round);
+            if let Err(error) = applied {
+                return self.fatal(&format!("apply: {error}"), env);
+            }
+            self.finish_round(round, env);
+        }
+        if self.running.is_some() {
+            self.hash_rows(env);
+        }
+    }
+
+    fn finish_round(&mut self, mut round: Round, env: &mut Env) {
+        for (token, reply) in round.replies.drain(..) {
+            self.reply(token, reply, env);
+        }
+        for token in std::mem::take(&mut round.reads) {
+            if self.running.is_some() {
+                self.serve_read(token, env);
+            }
+        }
+        if self.running.is_none() {
+            return;
+        }
+        for snapshot in std::mem::take(&mut round.snapshots) {
+            self.queue_snapshot(snapshot, env);
+        }
+        for (group, meta, spool) in std::mem::take(&mut round.installs) {
+            if !self.install(group, meta, spool, &mut round, env) {
+                return;
+            }
+        }
+        let events = std::mem::take(&mut round.events);
+        self.tell_shard(events, env);
+        self.running().round = round;
+    }
+
+    /// False when the machine did not survive it.
+    fn install(
+        &mut self,
+        group: RegionId,
+        meta: SnapshotMeta,
+        spool: u64,
+        round: &mut Round,
+        env: &mut Env,
+    ) -> bool {
+        env.tell(format_args!("{} installs {meta:?} from spool {spool}", self.id));
+        let is_cut = self.rng.chance(env.options.faults.temptation * 5) && !env.is_healed;
+        let mut chunks = self.chunks(spool);
+        if is_cut && !chunks.is_empty() {
+            chunks.truncate(self.rng.index(chunks.len()));
+            let cut = std::io::Error::other("the power went");
+            chunks.push(Err(Error::Storage(Box::new(cut))));
+        }
+        let running = self.running();
+        let result = running.applier.install(group, meta, spool, &mut chunks.into_iter(), round);
+        match result {
+            Ok(()) => {
+                let is_installed = round
+                    .events
+                    .iter()
+                    .any(|event| matches!(event, Event::SnapshotInstalled { ok: true, .. }));
+                if is_installed {
+                    env.marks.hit(Mark::SnapshotInstalled);
+                } else {
+                    env.marks.hit(Mark::SnapshotRefused);
+                }
+                self.spools.remove(spool);
+                self.tempt(Duration::from_millis(2), env);
+                true
+            }
+            Err(error) => {
+                if is_cut {
+                    env.marks.hit(Mark::InstallCrashed);
+                    self.is_fused = true;
+                }
+                self.fatal(&format!("install: {error}"), env);
+                false
+            }
+        }
+    }
+
+    fn chunks(&self, spool: u64) -> Vec<Result<Bytes, Error>> {
+        match self.spools.read(spool) {
+            Ok(chunks) => chunks.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        }
+    }
+
+    /// What the engine holds is made durable some time later. The earliest moment a sync may cover
+    /// is the asking, the latest its end: each is tried half of the time.
+    pub(super) fn begin_engine_sync(&mut self, env: &mut Env) {
+        let is_early = self.rng.chance(500);
+        self.running().is_engine_synced_early = is_early;
+        if is_early {
+            self.sync_engine(env);
+        }
+        if self.running.is_some() {
+            let time = self.disk_time(env.options.store.engine_sync_mean);
+            self.plan(time, Work::EngineSync, env);
+        }
+    }
+
+    /// The engine sync is done.
+    pub(super) fn on_engine_sync(&mut self, env: &mut Env) {
+        if !self.running().is_engine_synced_early {
+            self.sync_engine(env);
+        }
+        if self.running.is_some() {
+            self.tell_shard([Event::EngineSynced], env);
+        }
+    }
+
+    fn sync_engine(&mut self, env: &mut Env) {
+        if env.options.is_mutant(Mutant::CompactUnsynced) {
+            return;
+        }
+        if let Err(error) = self.running().engine.sync() {
+            self.fatal(&format!("engine sync: {error}"), env);
+        }
+    }
+
+    /// Replicas that stop at the same index must hold the same.
+    fn hash_rows(&mut self, env: &mut Env) {
+        let id = self.id;
+        let running = self.running();
+        let Some(cell) = running.descriptors.get(REGION) else { return };
+        for state in cell.state_hashes() {
+            let judged = env.safety.on_state_hash(id, state.applied, state.hash);
+            env.judge(judged);
+        }
+        let applied = cell.applied();
+        if applied == running.hashed_at || !applied.0.is_multiple_of(HASH_EVERY_ENTRIES) {
+            return;
+        }
+        running.hashed_at = applied;
+        if let Some((index, hash)) = self.state() {
+            env.trace.mix(hash);
+            let judged = env.safety.on_hash(id, index, hash);
+            env.judge(judged);
+        }
+    }
+
+    /// The mistake of a worker that loses the last payload of an entry now and then.
+    pub(super) fn spoil_apply(&mut self, entries: &mut [Committed], env: &Env) {
+        if !env.options.is_mutant(Mutant::ApplySkips) || self.id != StoreId(1) {
+            return;
+        }
+        for entry in entries {
+            if let CommittedKind::Normal(payloads) = &mut entry.kind
+                && self.rng.chance(20)
+            {
+                payloads.pop();
+            }
+        }
+    }
+
+    /// What callbacks would be told.
+    pub(super) fn on_notice(&mut self, notice: &Notice, env: &mut Env) {
+        env.tell(format_args!("{} notes {notice:?}", self.id));
+        if let Notice::TransferEnded { done: true, .. } = notice {
+            env.marks.hit(Mark::TransferDone);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! A store machine: disks that outlive it, a clock, and, while it has power, the product itself.
+//!
+//! The product's pure code is driven as `kontiki-host` drives it with threads; here each thread is
+//! an actor whose work is planned on the heap:
+//!
+//! | here | in production | file |
+//! |---|---|---|
+//! | turn | shard thread | [`turn`] |
+//! | log sync, segments | log writer, segment keeper | [`writer`] |
+//! | apply, engine sync | apply worker, background thread | [`applying`] |
+//! | streams | snapshot sender and receiver, spools | [`streams`], [`spool`] |
+//! | service | the server's request handling | [`service`] |
+//! | boot | start of a store | [`boot`] |
+//!
+//! What happens at one virtual moment happens whole; a crash falls between two moments, or, by the
+//! fuse of the disks, between two operations of one.
+
+mod applying;
+mod boot;
+mod power;
+mod running;
+mod service;
+mod spool;
+mod streams;
+mod turn;
+mod writer;
+
+use std::time::Duration;
+
+use kontiki_engine::SimDisk as EngineDisk;
+use kontiki_log::SimDisk as LogDisk;
+use kontiki_testkit::Rng;
+use kontiki_types::{Index, Moment, PeerId, RegionId, StoreId, Term};
+
+use crate::clock::LocalClock;
+use crate::env::{Env, Happening, Work};
+use crate::network::{Address, exponential};
+use crate::violation::Rule;
+use crate::wire::Packet;
+
+use running::Running;
+use spool::Spools;
+
+/// The one region of the cluster.
+pub const REGION: RegionId = RegionId(1);
+
+/// A store machine.
+pub struct Machine {
+    id: StoreId,
+    /// Grows with every loss of power.
+    life: u64,
+    clock: LocalClock,
+    rng: Rng,
+    log_disk: LogDisk,
+    engine_disk: EngineDisk,
+    spools: Spools,
+    /// The product, while there is power.
+    running: Option<Box<Running>>,
+    /// Nothing happens here before this moment.
+    paused_until: Option<Moment>,
+    /// How many times slower the disks are than usual.
+    slowness: u32,
+    /// The power of the disks goes in the middle of their work: an error is no surprise.
+    is_fused: bool,
+}
+
+impl Machine {
+    /// A machine without power and with empty disks.
+    pub fn new(id: StoreId, drift_ppm: i64, rng: Rng) -> Self {
+        Self {
+            id,
+            life: 0,
+            clock: LocalClock::new(drift_ppm),
+            rng,
+            log_disk: LogDisk::new(),
+            engine_disk: EngineDisk::new(),
+            spools: Spools::new(),
+            running: None,
+            paused_until: None,
+            slowness: 1,
+            is_fused: false,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// The life in which planned work is valid.
+    pub fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// Whether it has power.
+    pub fn is_up(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Whether its replica thinks that it leads.
+    pub fn leads(&self) -> bool {
+        self.led_term().is_some()
+    }
+
+    /// The term in which its replica thinks that it leads.
+    pub fn led_term(&self) -> Option<Term> {
+        let node = self.running.as_ref()?.shard.node(REGION)?;
+        (node.role() == kontiki_raft::RoleKind::Leader).then(|| node.term())
+    }
+
+    /// How far it has applied, and a hash of its rows.
+    pub fn state(&self) -> Option<(Index, u64)> {
+        self.running.as_ref()?.state()
+    }
+
+    /// In words, how its replica stands.
+    pub fn describe(&self) -> String {
+        match &self.running {
+            None => format!("{} has no power", self.id),
+            Some(running) => format!("{} {:?}", self.id, running.shard.status(REGION)),
+        }
+    }
+
+    /// Stands still until that moment.
+    pub fn pause(&mut self, until: Moment) {
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    /// Until when it stands still, if it does.
+    pub fn paused_until(&self) -> Option<Moment> {
+        self.paused_until
+    }
+
+    /// Goes on.
+    pub fn resume(&mut self) {
+        self.paused_until = None;
+    }
+
+    /// No fault is left to come: it goes on now, and a burning fuse blows.
+    pub fn heal(&mut self, env: &mut Env) {
+        if self.paused_until.is_some() {
+            self.paused_until = Some(env.now);
+        }
+        if self.is_fused {
+            self.power_off(env);
+        }
+    }
+
+    /// Its disks take this many times longer than usual.
+    pub fn set_slowness(&mut self, factor: u32) {
+        self.slowness = factor;
+    }
+
+    /// Its wall clock jumps.
+    pub fn step_wall(&mut self, by_ms: i64) {
+        self.clock.step_wall(by_ms);
+    }
+
+    /// Planned work is due.
+    pub fn on_work(&mut self, work: Work, env: &mut Env) {
+        if self.running.is_none() {
+            return;
+        }
+        match work {
+            Work::Turn => self.turn(env),
+            Work::Timer => self.on_timer(env),
+            Work::LogSync => self.on_log_sync(env),
+            Work::LogRest => self.on_log_rest(env),
+            Work::Apply => self.apply(env),
+            Work::EngineSync => self.on_engine_sync(env),
+            Work::Segment => self.on_segment(env),
+            Work::ChunkTimeout { stream, number } => self.on_chunk_timeout(stream, number, env),
+        }
+    }
+
+    /// A packet arrived.
+    pub fn on_packet(&mut self, packet: Packet, env: &mut Env) {
+        if self.running.is_none() {
+            return;
+        }
+        match packet {
+            Packet::Peer(frame) => self.on_frame(frame, env),
+            Packet::Snapshot { from, stream, number, part } => {
+                self.on_snapshot_part(from, stream, number, part, env);
+            }
+            Packet::SnapshotTaken { stream, number, ok } => {
+                self.on_snapshot_taken(stream, number, ok, env);
+            }
+            Packet::Request { client, call, ask } => self.on_request(client, call, ask, env),
+            Packet::Reply { .. } => unreachable!("replies go to clients"),
+        }
+    }
+
+    /// The product inside.
+    ///
+    /// # Panics
+    /// When there is no power; work of a machine without power is dropped before it gets here.
+    fn running(&mut self) -> &mut Running {
+        self.running.as_mut().expect("work happens only with power")
+    }
+
+    fn address(&self) -> Address {
+        Address::Store(self.id)
+    }
+
+    fn peer(&self) -> PeerId {
+        PeerId(self.id.0)
+    }
+
+    fn plan(&self, delay: Duration, work: Work, env: &mut Env) {
+        env.after(delay, Happening::Store { store: self.id, life: self.life, work });
+    }
+
+    /// A time of this machine's disks with this mean.
+    fn disk_time(&mut self, mean: Duration) -> Duration {
+        exponential(&mut self.rng, mean) * self.slowness
+    }
+
+    /// The product says that it cannot go on: the end of the process if the fuse of a disk blew,
+    /// and a broken promise otherwise.
+    fn fatal(&mut self, what: &str, env: &mut Env) {
+        env.tell(format_args!("{} cannot go on: {what}", self.id));
+        if self.is_fused {
+            self.power_off(env);
+            self.plan_power_on(env);
+        } else {
+            env.fail(Rule::NoError, format!("{}: {what}", self.id));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Loss of power, and the temptations to lose it.
+
+use std::time::Duration;
+
+use kontiki_log::simdisk::Crash;
+
+use crate::env::{Env, Happening};
+use crate::marks::Mark;
+
+use super::Machine;
+
+/// Most operations of a disk before a fuse blows.
+const FUSE_OPERATIONS_MAX: u64 = 40;
+
+impl Machine {
+    /// Power is lost: what is not durable may be gone, and everything in memory is.
+    pub fn power_off(&mut self, env: &mut Env) {
+        if self.running.is_none() {
+            return;
+        }
+        env.tell(format_args!("{} loses power", self.id));
+        self.check_owed(env);
+        if self.is_fused {
+            env.marks.hit(Mark::FuseBlown);
+        }
+        env.safety.on_power_off(self.id);
+        self.running = None;
+        self.life += 1;
+        self.is_fused = false;
+        self.paused_until = None;
+        let crash = *self.rng.pick(&[
+            Crash::Lose,
+            Crash::Lose,
+            Crash::Keep,
+            Crash::TearLast,
+            Crash::TearLast,
+            Crash::Subset,
+            Crash::Subset,
+        ]);
+        let rng = &mut self.rng;
+        self.log_disk.crash(crash, &mut || rng.next_u64());
+        self.spools.disk().crash(crash, &mut || rng.next_u64());
+        let unsynced = self.engine_disk.unsynced_count();
+        let keep = self.rng.index(unsynced + 1);
+        if keep < unsynced {
+            env.marks.hit(Mark::EngineLostBatches);
+        }
+        self.engine_disk.crash(keep);
+    }
+
+    /// Power comes back after a while.
+    pub fn plan_power_on(&mut self, env: &mut Env) {
+        let longest = u64::try_from(env.options.faults.down_max.as_micros()).expect("minutes");
+        let down = Duration::from_micros(self.rng.below(longest) + 1);
+        env.after(down, Happening::PowerOn { store: self.id });
+    }
+
+    /// Lets the power go in the middle of the work of a disk, soon.
+    pub fn light_fuse(&mut self) {
+        self.is_fused = true;
+        self.log_disk.power_off_after(self.rng.below(FUSE_OPERATIONS_MAX));
+    }
+
+    /// The power may go again right after it came.
+    pub(super) fn tempt_in_recovery(&mut self, env: &mut Env) {
+        if env.is_healed || !self.rng.chance(env.options.faults.temptation * 2) {
+            return;
+        }
+        env.marks.hit(Mark::CrashInRecovery);
+        let delay = Duration::from_micros(self.rng.below(3000));
+        env.after(delay, Happening::PowerOff { store: self.id, life: self.life });
+    }
+
+    /// An interesting moment: if the seed likes it, power is lost within that time.
+    pub(super) fn tempt(&mut self, within: Duration, env: &mut Env) {
+        if env.is_healed || !self.rng.chance(env.options.faults.temptation) {
+            return;
+        }
+        let micros = u64::try_from(within.as_micros()).expect("short");
+        let delay = Duration::from_micros(self.rng.below(micros + 1));
+        env.after(delay, Happening::PowerOff { store: self.id, life: self.life });
+    }
+}

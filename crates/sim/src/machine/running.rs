@@ -1,0 +1,104 @@
+//! The product inside a machine with power: everything here is lost when the power goes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kontiki_codec::crc;
+use kontiki_engine::{Direction, Family, Range, Read, SimEngine};
+use kontiki_multiraft::{Applier, ApplyTask, Effects, Event, Round, Shard, Token};
+use kontiki_store::Descriptors;
+use kontiki_types::{Epoch, Index, Moment};
+
+use super::REGION;
+use super::streams::Streams;
+use super::writer::Writer;
+
+/// The product and what its threads would hold.
+pub(super) struct Running {
+    pub(super) shard: Shard,
+    pub(super) effects: Effects,
+    /// Events that wait for the next turn.
+    pub(super) inbox: Vec<Event>,
+    pub(super) is_turn_planned: bool,
+    /// The next planned look at deadlines.
+    pub(super) timer_at: Option<Moment>,
+    pub(super) writer: Writer,
+    pub(super) applier: Applier,
+    /// Tasks that wait for the apply worker.
+    pub(super) tasks: VecDeque<ApplyTask>,
+    pub(super) is_apply_planned: bool,
+    pub(super) round: Round,
+    pub(super) engine: Arc<SimEngine>,
+    pub(super) is_engine_synced_early: bool,
+    pub(super) descriptors: Arc<Descriptors>,
+    /// Clients that wait, by token.
+    pub(super) callers: BTreeMap<Token, Caller>,
+    pub(super) next_token: u64,
+    pub(super) streams: Streams,
+    /// The last index at which rows were hashed.
+    pub(super) hashed_at: Index,
+}
+
+/// A client that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) client: usize,
+    pub(super) call: u64,
+    pub(super) what: Asked,
+}
+
+/// What it waits for.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// The outcomes of this many commands.
+    Write {
+        /// How many.
+        commands: usize,
+        /// All of them are answered by "done" when they are.
+        is_blind: bool,
+    },
+    /// The value of this key, routed by this epoch.
+    Get(Bytes, Epoch),
+    /// A transfer of leadership: the operator of the simulation does not wait.
+    Transfer,
+}
+
+impl Running {
+    /// Remembers a caller under a token never used before in this life.
+    pub(super) fn add_caller(&mut self, caller: Caller) -> Token {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.callers.insert(token, caller);
+        token
+    }
+
+    /// Whether clients wait for writes here.
+    pub(super) fn has_writers(&self) -> bool {
+        self.callers.values().any(|caller| matches!(caller.what, Asked::Write { .. }))
+    }
+
+    /// How far the region has applied, and a hash of its rows.
+    pub(super) fn state(&self) -> Option<(Index, u64)> {
+        let cell = self.descriptors.get(REGION)?;
+        Some((cell.applied(), hash_rows(self.engine.as_ref())))
+    }
+}
+
+/// A hash of all rows of the default family, whatever region they belong to.
+fn hash_rows(engine: &SimEngine) -> u64 {
+    let mut hash = 0;
+    let mut mix = |bytes: &[u8]| {
+        let crc = u64::from(crc::salted(hash, bytes));
+        hash = (hash ^ crc).wrapping_mul(0x9fb2_1c65_1e98_df25).rotate_left(29);
+    };
+    let scanned =
+        engine.scan(Family::Default, &Range::all(), Direction::Forward, &mut |key, value| {
+            mix(key);
+            mix(value);
+            ControlFlow::Continue(())
+        });
+    scanned.expect("the engine of a running machine can be read");
+    hash
+}

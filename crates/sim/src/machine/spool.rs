@@ -1,0 +1,102 @@
+//! Snapshots that arrived, on a simulated disk of their own, as the host keeps them in files.
+
+use bytes::Bytes;
+use kontiki_log::{Disk, File, SimDisk};
+use kontiki_multiraft::Error;
+
+/// The spools of a machine.
+pub(super) struct Spools {
+    disk: SimDisk,
+    next: u64,
+}
+
+/// A spool being written.
+pub(super) struct SpoolWriter {
+    number: u64,
+    disk: SimDisk,
+    file: <SimDisk as Disk>::File,
+    bytes: u64,
+}
+
+impl Spools {
+    pub(super) fn new() -> Self {
+        Self { disk: SimDisk::new(), next: 1 }
+    }
+
+    /// The disk below.
+    pub(super) fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    /// Begins a spool.
+    pub(super) fn create(&mut self) -> std::io::Result<SpoolWriter> {
+        let number = self.next;
+        self.next += 1;
+        let file = self.disk.create(&name(number))?;
+        Ok(SpoolWriter { number, disk: self.disk.clone(), file, bytes: 0 })
+    }
+
+    /// Every chunk of a spool, in order.
+    pub(super) fn read(&self, number: u64) -> Result<Vec<Bytes>, Error> {
+        let Some(contents) = self.disk.contents(&name(number)) else {
+            return Err(Error::Snapshot(format!("spool {number} is gone")));
+        };
+        let mut rest = Bytes::from(contents);
+        let mut chunks = Vec::new();
+        while !rest.is_empty() {
+            let cut = || Error::Snapshot(format!("spool {number} is cut short"));
+            let (length, _) = rest.split_first_chunk().ok_or_else(cut)?;
+            let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| cut())?;
+            if rest.len() < 4 + length {
+                return Err(cut());
+            }
+            chunks.push(rest.slice(4..4 + length));
+            rest = rest.slice(4 + length..);
+        }
+        Ok(chunks)
+    }
+
+    /// Removes a spool; one that is gone is fine.
+    pub(super) fn remove(&self, number: u64) {
+        let _ = self.disk.remove(&name(number));
+    }
+
+    /// Removes every spool.
+    pub(super) fn clear(&self) {
+        for name in self.disk.names() {
+            let _ = self.disk.remove(&name);
+        }
+    }
+}
+
+impl SpoolWriter {
+    /// Appends a chunk.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> std::io::Result<()> {
+        let length = u32::try_from(chunk.len()).map_err(std::io::Error::other)?;
+        self.file.write_at(self.bytes, &length.to_le_bytes())?;
+        self.file.write_at(self.bytes + 4, chunk)?;
+        self.bytes += 4 + u64::from(length);
+        Ok(())
+    }
+
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Makes it durable and gives its number.
+    pub(super) fn finish(mut self) -> std::io::Result<u64> {
+        self.file.sync()?;
+        self.disk.sync_dir()?;
+        Ok(self.number)
+    }
+
+    /// Gives it up.
+    pub(super) fn discard(self) {
+        let _ = self.disk.remove(&name(self.number));
+    }
+}
+
+fn name(number: u64) -> String {
+    format!("spool-{number}")
+}

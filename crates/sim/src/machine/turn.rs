@@ -1,0 +1,196 @@
+//! One turn of the shard: take in what waits, drain the effects, execute them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kontiki_codec::frame;
+use kontiki_multiraft::{ApplyTask, Effects, Event, Outbound};
+use kontiki_types::StoreId;
+
+use crate::env::{Env, Work};
+use crate::marks::Mark;
+use crate::network::Address;
+use crate::violation::Rule;
+use crate::wire::Packet;
+
+use super::{Machine, REGION};
+
+impl Machine {
+    /// Hands events to the shard; it takes them in at its next turn.
+    pub(super) fn tell_shard(&mut self, events: impl IntoIterator<Item = Event>, env: &mut Env) {
+        let running = self.running();
+        running.inbox.extend(events);
+        if running.inbox.is_empty() || running.is_turn_planned {
+            return;
+        }
+        running.is_turn_planned = true;
+        let most = u64::try_from(env.options.store.turn_delay_max.as_micros()).expect("short");
+        let delay = Duration::from_micros(self.rng.below(most + 1));
+        self.plan(delay, Work::Turn, env);
+    }
+
+    /// A frame from another store.
+    pub(super) fn on_frame(&mut self, frame: Bytes, env: &mut Env) {
+        match frame::decode(frame) {
+            Ok(messages) => {
+                let events =
+                    messages.into_iter().map(|(group, message)| Event::Message { group, message });
+                self.tell_shard(events, env);
+            }
+            Err(error) => {
+                env.marks.hit(Mark::FrameDamaged);
+                env.tell(format_args!("{} refuses a frame: {error}", self.id));
+                if env.options.network.damage == 0 {
+                    env.fail(Rule::NoError, format!("{} refuses a whole frame: {error}", self.id));
+                }
+            }
+        }
+    }
+
+    /// A deadline may have come.
+    pub(super) fn on_timer(&mut self, env: &mut Env) {
+        let now = env.now;
+        let running = self.running();
+        if running.timer_at != Some(now) {
+            // An earlier deadline took its place since.
+            return;
+        }
+        running.timer_at = None;
+        self.turn(env);
+    }
+
+    /// One turn.
+    pub(super) fn turn(&mut self, env: &mut Env) {
+        let now = self.clock.local(env.now);
+        let id = self.id;
+        let running = self.running();
+        running.is_turn_planned = false;
+        let mut effects = std::mem::take(&mut running.effects);
+        for event in running.inbox.drain(..) {
+            if env.trace.is_told() {
+                env.trace.line(env.now, format_args!("{id} takes in {event:?}"));
+            }
+            running.shard.on_event(event, now);
+        }
+        running.shard.on_time(now);
+        running.shard.take_effects(now, &mut effects);
+        self.execute(&mut effects, env);
+        if let Some(running) = &mut self.running {
+            running.effects = effects;
+            self.plan_timer(env);
+        }
+    }
+
+    fn execute(&mut self, effects: &mut Effects, env: &mut Env) {
+        if let Some(task) = effects.log.take() {
+            env.trace.mix(task.seq.0);
+            if env.trace.is_told() {
+                env.tell(format_args!("{} logs {:?}", self.id, task.records));
+            }
+            self.queue_log(task, env);
+        }
+        self.judge_node(env);
+        self.judge_apply(&mut effects.apply, env);
+        self.send(std::mem::take(&mut effects.send), env);
+        if !effects.apply.is_empty() {
+            let tasks = std::mem::take(&mut effects.apply);
+            self.queue_apply(tasks, env);
+        }
+        if effects.sync_engine {
+            self.begin_engine_sync(env);
+        }
+        for (token, refused) in effects.refused.drain(..) {
+            self.refuse(token, refused, env);
+        }
+        for (_, notice) in &effects.notices {
+            self.on_notice(notice, env);
+        }
+        self.write_log(env);
+    }
+
+    /// Frames and sends messages that may leave now: one frame for each store.
+    pub(super) fn send(&mut self, messages: Vec<Outbound>, env: &mut Env) {
+        let mut frames: BTreeMap<StoreId, frame::Builder> = BTreeMap::new();
+        for outbound in messages {
+            if env.trace.is_told() {
+                env.tell(format_args!("{} says {:?}", self.id, outbound.message));
+            }
+            let judged = env.safety.on_send(self.id, &outbound.message);
+            env.judge(judged);
+            frames.entry(outbound.store).or_default().push(outbound.group, &outbound.message);
+        }
+        for (store, builder) in frames {
+            let frame = builder.finish();
+            env.trace.mix(frame.len() as u64);
+            self.note_unreachable(store, env);
+            env.send(self.address(), Address::Store(store), Packet::Peer(frame));
+        }
+    }
+
+    /// The transport notices a cut link now and then, as a broken connection is noticed.
+    fn note_unreachable(&mut self, store: StoreId, env: &mut Env) {
+        let is_cut = env.network.is_blocked(self.address(), Address::Store(store));
+        if is_cut && self.rng.chance(100) {
+            self.tell_shard([Event::Unreachable { store }], env);
+        }
+    }
+
+    fn plan_timer(&mut self, env: &mut Env) {
+        let running = self.running.as_mut().expect("the caller has checked");
+        let Some(deadline) = running.shard.next_deadline() else { return };
+        let at = self.clock.global(deadline).max(env.now);
+        if running.timer_at.is_none_or(|planned| at < planned) {
+            running.timer_at = Some(at);
+            self.plan(at.since(env.now), Work::Timer, env);
+        }
+    }
+
+    fn judge_node(&mut self, env: &mut Env) {
+        let running = self.running.as_ref().expect("a turn has power");
+        let node = running.shard.node(REGION).expect("the region is here");
+        let has_writers = running.has_writers();
+        env.trace.mix(node.commit().0 << 16 ^ node.term().0);
+        match env.safety.on_turn(self.id, node) {
+            Ok(turned) => {
+                if turned.began_to_lead {
+                    env.tell(format_args!("{} leads {}", self.id, node.term()));
+                    env.marks.hit(Mark::LeaderElected);
+                    if turned.is_rivalled {
+                        env.marks.hit(Mark::TwoLeaders);
+                    }
+                    if turned.after_split {
+                        env.marks.hit(Mark::SplitElection);
+                    }
+                    if env.is_healed {
+                        env.marks.hit(Mark::ElectedAfterHeal);
+                    }
+                    self.tempt(Duration::from_millis(20), env);
+                }
+                if turned.ceased_to_lead && has_writers {
+                    env.marks.hit(Mark::LeaderLostWithCallers);
+                }
+            }
+            Err(violation) => env.fail(violation.rule, violation.what),
+        }
+    }
+
+    fn judge_apply(&mut self, tasks: &mut [ApplyTask], env: &mut Env) {
+        for task in tasks {
+            if let ApplyTask::Entries { entries, .. } = task {
+                match env.safety.on_apply(self.id, entries) {
+                    Ok((repeated, is_merged)) => {
+                        if repeated > 0 {
+                            env.marks.hit(Mark::RetryAnswered);
+                        }
+                        if is_merged {
+                            env.marks.hit(Mark::PayloadsMerged);
+                        }
+                    }
+                    Err(violation) => env.fail(violation.rule, violation.what),
+                }
+                self.spoil_apply(entries, env);
+            }
+        }
+    }
+}

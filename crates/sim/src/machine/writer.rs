@@ -1,0 +1,224 @@
+//! The log writer: what queued up while a sync ran is the next frame.
+//!
+//! As in production, one frame and one sync for all tasks that wait, then the messages that waited
+//! for it, then word to the shard. Segments are made ready and removed apart from it.
+
+use std::time::Duration;
+
+use kontiki_log::{
+    Log, Prepared, Record, SegmentRequest, SimDisk, prepare_segment, remove_segments,
+};
+use kontiki_multiraft::{Event, LogTask, Outbound, TaskSeq};
+
+use crate::env::{Env, Work};
+use crate::marks::Mark;
+use crate::mutant::Mutant;
+use crate::violation::Rule;
+
+use super::Machine;
+
+/// When nothing was logged for this long, the log notes that all of it is durable.
+const REST_AFTER: Duration = Duration::from_millis(200);
+/// Mean time of the preparation of a segment.
+const SEGMENT_MEAN: Duration = Duration::from_millis(5);
+
+type File = <SimDisk as kontiki_log::Disk>::File;
+
+/// The log and what waits for it.
+pub(super) struct Writer {
+    pub(super) log: Log<SimDisk>,
+    /// Tasks that wait for the writer.
+    pub(super) queued: Vec<LogTask>,
+    /// Messages that wait for the next sync.
+    gated: Vec<Outbound>,
+    /// The newest task written and not reported.
+    newest: Option<TaskSeq>,
+    must_sync: bool,
+    pub(super) is_syncing: bool,
+    is_compacted: bool,
+    /// Writes since the last rest: an idle log rests once.
+    is_restless: bool,
+    preparing: Option<SegmentRequest>,
+    prepared: Vec<Prepared<File>>,
+    removable: Vec<String>,
+}
+
+impl Writer {
+    pub(super) fn new(log: Log<SimDisk>) -> Self {
+        Self {
+            log,
+            queued: Vec::new(),
+            gated: Vec::new(),
+            newest: None,
+            must_sync: false,
+            is_syncing: false,
+            is_compacted: false,
+            is_restless: false,
+            preparing: None,
+            prepared: Vec::new(),
+            removable: Vec::new(),
+        }
+    }
+}
+
+impl Machine {
+    /// Takes in the task of a turn.
+    pub(super) fn queue_log(&mut self, mut task: LogTask, env: &mut Env) {
+        if env.options.is_mutant(Mutant::VoteNotLogged) {
+            task.records.retain(|record| !matches!(record, Record::HardState { .. }));
+        }
+        if env.options.is_mutant(Mutant::AckBeforeSync) {
+            self.send(std::mem::take(&mut task.gated), env);
+        }
+        match env.safety.on_task(self.id, task.seq, &task.records) {
+            Ok(true) => env.marks.hit(Mark::TailReplaced),
+            Ok(false) => {}
+            Err(violation) => env.fail(violation.rule, violation.what),
+        }
+        self.running().writer.queued.push(task);
+    }
+
+    /// Writes what waits, unless a sync is under way.
+    pub(super) fn write_log(&mut self, env: &mut Env) {
+        self.serve_segments(env);
+        let writer = &mut self.running().writer;
+        if writer.is_syncing || writer.queued.is_empty() {
+            return;
+        }
+        if writer.queued.len() > 1 {
+            env.marks.hit(Mark::GroupCommit);
+        }
+        let mut records = Vec::new();
+        for task in std::mem::take(&mut writer.queued) {
+            records.extend(task.records);
+            writer.gated.extend(task.gated);
+            writer.newest = Some(task.seq);
+            writer.must_sync |= !task.lazy;
+        }
+        writer.is_compacted |= records.iter().any(|r| matches!(r, Record::Compact { .. }));
+        writer.is_restless = true;
+        let (written, newest) = (writer.log.write(&records), writer.newest);
+        if let Err(error) = written {
+            return self.fatal(&format!("log write: {error}"), env);
+        }
+        env.safety.on_written(self.id, newest.expect("a task was queued"));
+        if self.running().writer.must_sync {
+            self.running().writer.is_syncing = true;
+            let time = self.disk_time(env.options.store.sync_mean);
+            self.plan(time, Work::LogSync, env);
+            self.tempt(time, env);
+        }
+    }
+
+    /// The sync under way is done.
+    pub(super) fn on_log_sync(&mut self, env: &mut Env) {
+        if env.options.is_mutant(Mutant::SyncLies) {
+            // Nothing is durable, and nobody knows.
+        } else {
+            if let Err(error) = self.running().writer.log.sync() {
+                return self.fatal(&format!("log sync: {error}"), env);
+            }
+            let judged = env.safety.on_synced(self.id);
+            env.judge(judged);
+        }
+        let writer = &mut self.running().writer;
+        (writer.is_syncing, writer.must_sync) = (false, false);
+        let gated = std::mem::take(&mut writer.gated);
+        let newest = writer.newest.take();
+        if !gated.is_empty() {
+            env.marks.hit(Mark::GatedMessage);
+        }
+        self.send(gated, env);
+        self.tell_shard(newest.map(|task| Event::LogSynced { task }), env);
+        if env.options.is_mutant(Mutant::ReplyBeforeCommit) {
+            self.reply_early(env);
+        }
+        self.collect_log(env);
+        if self.running.is_some() {
+            self.write_log(env);
+        }
+        if self.running.is_some() {
+            self.plan(REST_AFTER, Work::LogRest, env);
+        }
+    }
+
+    /// Nothing was logged for a while, perhaps.
+    pub(super) fn on_log_rest(&mut self, env: &mut Env) {
+        let writer = &mut self.running().writer;
+        if writer.is_syncing || !writer.is_restless || !writer.queued.is_empty() {
+            return;
+        }
+        writer.is_restless = false;
+        if let Err(error) = writer.log.rest() {
+            self.fatal(&format!("log rest: {error}"), env);
+        }
+    }
+
+    fn collect_log(&mut self, env: &mut Env) {
+        let writer = &mut self.running().writer;
+        if !std::mem::take(&mut writer.is_compacted) {
+            return;
+        }
+        match writer.log.collect() {
+            Ok(collected) => {
+                writer.is_compacted = collected.more;
+                let names = writer.log.take_removable();
+                writer.removable.extend(names);
+                if collected.retired > 0 {
+                    env.marks.hit(Mark::SegmentRetired);
+                }
+                if collected.rewritten_bytes > 0 {
+                    env.marks.hit(Mark::LeftoversRewritten);
+                }
+            }
+            Err(error) => self.fatal(&format!("log collect: {error}"), env),
+        }
+    }
+
+    /// Gives the log what is ready and takes its next order.
+    fn serve_segments(&mut self, env: &mut Env) {
+        let writer = &mut self.running().writer;
+        for prepared in std::mem::take(&mut writer.prepared) {
+            writer.log.add_ready(prepared);
+            env.marks.hit(Mark::SegmentPrepared);
+        }
+        let mut is_work = !writer.removable.is_empty();
+        if writer.preparing.is_none() {
+            writer.preparing = writer.log.segment_request();
+            is_work |= writer.preparing.is_some();
+        }
+        if is_work {
+            let time = self.disk_time(SEGMENT_MEAN);
+            self.plan(time, Work::Segment, env);
+        }
+    }
+
+    /// A segment is made ready; freed ones go.
+    pub(super) fn on_segment(&mut self, env: &mut Env) {
+        let disk = self.log_disk.clone();
+        let writer = &mut self.running().writer;
+        let removed = remove_segments(&disk, &std::mem::take(&mut writer.removable));
+        let request = writer.preparing.take();
+        let prepared = request.map(|request| prepare_segment(&disk, &request));
+        match prepared {
+            Some(Ok(prepared)) => writer.prepared.push(prepared),
+            Some(Err(error)) => return self.fatal(&format!("log segment: {error}"), env),
+            None => {}
+        }
+        if let Err(error) = removed {
+            self.fatal(&format!("log segments to remove: {error}"), env);
+        }
+    }
+
+    /// Whether frames are written and not synced, for marks.
+    pub(super) fn check_owed(&self, env: &mut Env) {
+        let frames = env.safety.shadow(self.id).written_count();
+        let is_syncing = self.running.as_ref().is_some_and(|running| running.writer.is_syncing);
+        if is_syncing {
+            env.marks.hit(Mark::CrashInSync);
+            if frames == 0 {
+                env.fail(Rule::NoPanic, "a sync without a write".to_owned());
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Coverage marks: rare states a sweep should reach, counted.
+//!
+//! A sweep that never sees a torn tail or a leader that wakes up after a pause proves nothing about
+//! them, however many seeds it runs. Every mark is declared here, so that the ones never reached can
+//! be listed by name.
+
+use std::fmt;
+
+macro_rules! marks {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// A rare state.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Mark {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Mark {
+            /// All marks, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// In words.
+            pub fn text(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+marks! {
+    /// A peer became leader.
+    LeaderElected = "leader elected",
+    /// A leader lost its place with callers waiting.
+    LeaderLostWithCallers = "leader change with pending proposals",
+    /// A second leader of a lower term was still acting as one.
+    TwoLeaders = "two stores think they lead, in different terms",
+    /// A leader was stopped by a pause and woke up after another had been elected.
+    OldLeaderWoke = "old leader woke up after a pause",
+    /// A candidate had to campaign again.
+    SplitElection = "term without a leader",
+    /// A transfer of leadership was asked for and done.
+    TransferDone = "leadership transferred",
+    /// A follower replaced entries that never committed.
+    TailReplaced = "follower replaced an uncommitted tail",
+    /// A log was compacted.
+    LogCompacted = "log compacted",
+    /// A snapshot was streamed and taken.
+    SnapshotStreamed = "snapshot streamed whole",
+    /// A snapshot stream was given up.
+    SnapshotGivenUp = "snapshot stream given up",
+    /// A snapshot was installed.
+    SnapshotInstalled = "snapshot installed",
+    /// A snapshot that arrived was not installed.
+    SnapshotRefused = "snapshot refused by the state machine",
+    /// A crash in the middle of an install.
+    InstallCrashed = "crash in the middle of an install",
+    /// An install that a crash cut off was run again at start.
+    InstallResumed = "pending install run again after a crash",
+    /// The engine was ahead of the log at start.
+    EngineAheadOfLog = "engine ahead of the log at start",
+    /// The engine was behind the log at start.
+    EngineBehindLog = "entries applied again after a crash",
+    /// The power went in the middle of the work of a disk.
+    FuseBlown = "power lost between two operations of a disk",
+    /// A crash lost writes that were not synced.
+    UnsyncedLost = "unsynced log writes lost in a crash",
+    /// A torn tail was cut at recovery.
+    TornTail = "torn tail recovered",
+    /// The engine lost batches in a crash.
+    EngineLostBatches = "engine batches lost in a crash",
+    /// A log segment was made ready apart from the writer.
+    SegmentPrepared = "log segment prepared",
+    /// A log segment was freed.
+    SegmentRetired = "log segment freed",
+    /// Leftovers were rewritten to free a log segment.
+    LeftoversRewritten = "leftovers of a log segment rewritten",
+    /// A store crashed while its log sync was under way.
+    CrashInSync = "crash during a log sync",
+    /// All stores were down at once.
+    AllDown = "all stores down at once",
+    /// A store crashed again right after its restart.
+    CrashInRecovery = "crash right after a restart",
+    /// Several log tasks went into one frame.
+    GroupCommit = "several log tasks in one sync",
+    /// A message waited for the log.
+    GatedMessage = "message sent by the log writer after its sync",
+    /// A write was tried again and answered from the session.
+    RetryAnswered = "retry answered from the session",
+    /// A write was refused because its session is unknown.
+    SessionUnknown = "session unknown",
+    /// A late duplicate of an answered write was refused.
+    RequestForgotten = "late request refused as forgotten",
+    /// A client gave up an operation.
+    ClientGaveUp = "operation ended unknown",
+    /// A client crashed and came back as another.
+    ClientCrashed = "client crashed",
+    /// A read was confirmed on a follower.
+    FollowerRead = "read confirmed on a follower",
+    /// A read could not be confirmed.
+    ReadFailed = "read not confirmed",
+    /// A read met rows that were being replaced.
+    ReadDuringReplacement = "read refused while rows are replaced",
+    /// A leader without quorum held a read back until it failed or the client gave up.
+    ReadRefusedByOldLeader = "read refused by a store that led",
+    /// A caller was told that the store is busy.
+    Busy = "busy",
+    /// A caller was told that leadership was lost under its write.
+    LeadershipLost = "leadership lost under a proposal",
+    /// A swap failed because another client was quicker.
+    SwapLost = "compare-and-put lost a race",
+    /// Several payloads merged into one entry.
+    PayloadsMerged = "payloads merged into one entry",
+    /// A frame was damaged on its way and refused.
+    FrameDamaged = "damaged frame refused",
+    /// A packet was duplicated.
+    PacketDuplicated = "packet duplicated",
+    /// A packet was held back for a long time.
+    PacketHeld = "packet delivered late",
+    /// A wall clock jumped.
+    WallJumped = "wall clock stepped",
+    /// The phase after the faults had to elect a leader.
+    ElectedAfterHeal = "leader elected after the heal",
+}
+
+/// How often each mark was reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Marks {
+    counts: Vec<u64>,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { counts: vec![0; Mark::ALL.len()] }
+    }
+}
+
+impl Marks {
+    /// Counts a mark.
+    pub fn hit(&mut self, mark: Mark) {
+        self.counts[mark as usize] += 1;
+    }
+
+    /// Adds what another run reached.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += theirs;
+        }
+    }
+
+    /// How often this mark was reached.
+    pub fn count(&self, mark: Mark) -> u64 {
+        self.counts[mark as usize]
+    }
+
+    /// The marks never reached.
+    pub fn missing(&self) -> impl Iterator<Item = Mark> + '_ {
+        Mark::ALL.iter().copied().filter(|&mark| self.count(mark) == 0)
+    }
+}
+
+impl fmt::Display for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &mark in Mark::ALL {
+            writeln!(f, "{:>10}  {}", self.count(mark), mark.text())?;
+        }
+        Ok(())
+    }
+}

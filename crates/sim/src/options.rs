@@ -1,0 +1,284 @@
+//! Every choice of a run, drawn from its seed and printed with it.
+//!
+//! Swarm testing: a run does not use all faults a little but a few of them a lot, because faults
+//! mask each other (a store that crashes every second never fills a window). So each rate is zero in
+//! many runs, and each fault is in the hat or not. Two runs of one seed draw the same options.
+
+use std::fmt;
+use std::time::Duration;
+
+use kontiki_testkit::Rng;
+
+use crate::fault::Fault;
+use crate::limits;
+use crate::mutant::Mutant;
+
+/// The choices of one run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where all else comes from.
+    pub seed: u64,
+    /// Virtual time with faults; the phase after them comes on top.
+    pub duration: Duration,
+    /// Clients, each with some operations at once.
+    pub client_count: usize,
+    /// What clients do.
+    pub workload: WorkloadOptions,
+    /// How packets travel.
+    pub network: NetworkOptions,
+    /// How disks and workers behave.
+    pub store: StoreOptions,
+    /// What goes wrong.
+    pub faults: FaultOptions,
+    /// What is broken on purpose, if anything.
+    pub mutant: Option<Mutant>,
+    /// Whether rules that look inside the nodes are judged. Off only to show what the others catch.
+    pub is_white_box: bool,
+}
+
+/// What clients do.
+#[derive(Clone, Debug)]
+pub struct WorkloadOptions {
+    /// Operations each client has under way at once.
+    pub window: usize,
+    /// Mean pause of a client between operations.
+    pub think: Duration,
+    /// Register keys in use at once.
+    pub key_slots: u64,
+    /// Counter keys.
+    pub counters: u64,
+    /// Operations that are reads, per mille.
+    pub reads: u64,
+    /// Reads that go to any replica instead of the leader, per mille.
+    pub follower_reads: u64,
+    /// Bytes added to values, at most: grows logs and snapshots.
+    pub value_bytes_max: u64,
+    /// A client that got no answer tries again after this.
+    pub attempt_timeout: Duration,
+    /// A client gives up an operation after this.
+    pub operation_timeout: Duration,
+}
+
+/// How packets travel while there are faults.
+#[derive(Clone, Debug)]
+pub struct NetworkOptions {
+    /// Shortest time one way.
+    pub delay_min: Duration,
+    /// Mean of what comes on top.
+    pub jitter_mean: Duration,
+    /// Lost packets, per mille.
+    pub loss: u64,
+    /// Packets delivered twice, per mille.
+    pub duplication: u64,
+    /// Packets with a far greater delay, per mille.
+    pub spikes: u64,
+    /// The greatest of those delays.
+    pub spike_max: Duration,
+    /// Packets held back for minutes, per 100,000.
+    pub holds: u64,
+    /// Packets of one link never overtake each other.
+    pub is_ordered: bool,
+    /// Frames between stores with a damaged byte, per mille.
+    pub damage: u64,
+}
+
+/// How disks, workers and clocks of the stores behave.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Mean time of a log sync.
+    pub sync_mean: Duration,
+    /// Time from an event to the turn that takes it in, at most.
+    pub turn_delay_max: Duration,
+    /// Mean time until the apply worker gets to what waits.
+    pub apply_mean: Duration,
+    /// Mean time of an engine sync.
+    pub engine_sync_mean: Duration,
+    /// Shortest election timeout.
+    pub election_timeout: Duration,
+    /// Most messages on the way to a follower.
+    pub inflight_messages: usize,
+    /// Bytes of one append.
+    pub append_bytes: usize,
+    /// Log bytes between engine syncs, which compact the log.
+    pub sync_engine_every_bytes: usize,
+    /// Log bytes kept for followers that are a little behind.
+    pub retain_bytes: usize,
+    /// Log bytes beyond which a follower must take a snapshot.
+    pub retain_bytes_max: usize,
+    /// Bytes of a log segment.
+    pub segment_bytes: u64,
+    /// Outcome records a region keeps before it folds them.
+    pub outcome_records: usize,
+    /// Rows a range delete removes at once.
+    pub delete_chunk_rows: usize,
+    /// Bytes of a snapshot chunk.
+    pub snapshot_chunk_bytes: usize,
+    /// Clock drift of each store, microseconds a second.
+    pub drift_ppm: Vec<i64>,
+}
+
+/// What goes wrong, and how often.
+#[derive(Clone, Debug)]
+pub struct FaultOptions {
+    /// Mean time between faults.
+    pub every_mean: Duration,
+    /// Which faults are in the hat; often several times the same.
+    pub hat: Vec<Fault>,
+    /// Longest partition.
+    pub partition_max: Duration,
+    /// Longest time a crashed store stays down.
+    pub down_max: Duration,
+    /// Longest pause.
+    pub pause_max: Duration,
+    /// How many times slower a slow disk is.
+    pub slow_factor: u32,
+    /// Crashes right after interesting moments (a new leader, a sync begun, an install), per mille.
+    pub temptation: u64,
+}
+
+impl Options {
+    /// The options of this seed for a run of this length.
+    pub fn draw(seed: u64, duration: Duration) -> Self {
+        let root = Rng::new(seed);
+        let rng = &mut root.fork("options");
+        let scale = *rng.pick(&[1, 1, 3, 10]);
+        Self {
+            seed,
+            duration,
+            client_count: usize::try_from(rng.range(3..9)).expect("fewer than nine"),
+            workload: WorkloadOptions::draw(rng),
+            network: NetworkOptions::draw(rng, scale),
+            store: StoreOptions::draw(rng, scale),
+            faults: FaultOptions::draw(rng),
+            mutant: None,
+            is_white_box: true,
+        }
+    }
+
+    /// The same options with this mutant.
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: Option<Mutant>) -> Self {
+        self.mutant = mutant;
+        self
+    }
+
+    /// True when this mutant is at work.
+    pub fn is_mutant(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+}
+
+impl WorkloadOptions {
+    fn draw(rng: &mut Rng) -> Self {
+        let attempt_ms = rng.range(100..1500);
+        Self {
+            window: *rng.pick(&[1, 1, 1, 2]),
+            think: millis(*rng.pick(&[5, 15, 30, 60])),
+            key_slots: rng.range(2..8),
+            counters: rng.range(1..3),
+            reads: rng.range(200..700),
+            follower_reads: *rng.pick(&[0, 300, 1000]),
+            value_bytes_max: *rng.pick(&[1, 100, 100, 3000]),
+            attempt_timeout: millis(attempt_ms),
+            operation_timeout: millis(attempt_ms * *rng.pick(&[2, 10, 40])),
+        }
+    }
+}
+
+impl NetworkOptions {
+    fn draw(rng: &mut Rng, scale: u64) -> Self {
+        Self {
+            delay_min: Duration::from_micros(rng.range(20..500) * scale),
+            jitter_mean: Duration::from_micros(rng.range(20..2000) * scale),
+            loss: *rng.pick(&[0, 0, 5, 50, 200]),
+            duplication: *rng.pick(&[0, 0, 10, 200]),
+            spikes: *rng.pick(&[0, 2, 20]),
+            spike_max: millis(rng.range(20..800)),
+            holds: *rng.pick(&[0, 20, 200]),
+            is_ordered: rng.chance(400),
+            damage: *rng.pick(&[0, 0, 2]),
+        }
+    }
+
+    /// A network without faults, as quick as this one.
+    #[must_use]
+    pub fn healed(&self) -> Self {
+        Self {
+            loss: 0,
+            duplication: 0,
+            spikes: 0,
+            holds: 0,
+            is_ordered: true,
+            damage: 0,
+            ..self.clone()
+        }
+    }
+}
+
+impl StoreOptions {
+    fn draw(rng: &mut Rng, scale: u64) -> Self {
+        let drift_max = *rng.pick(&[0, 200, 10_000]);
+        let retain_bytes = *rng.pick(&[4_000, 30_000, 1_000_000]);
+        let mut drift_ppm = Vec::new();
+        for _ in 0..limits::STORE_COUNT {
+            let ppm = i64::try_from(rng.below(2 * drift_max + 1)).expect("small");
+            drift_ppm.push(ppm - i64::try_from(drift_max).expect("small"));
+        }
+        Self {
+            sync_mean: Duration::from_micros(rng.range(50..2000) * scale),
+            turn_delay_max: Duration::from_micros(rng.range(1..200)),
+            apply_mean: Duration::from_micros(rng.range(5..500) * *rng.pick(&[1, 1, 20])),
+            engine_sync_mean: millis(rng.range(1..200)),
+            election_timeout: millis(rng.range(150..1000) + 20 * scale),
+            inflight_messages: *rng.pick(&[2, 16, 256]),
+            append_bytes: *rng.pick(&[300, 4_000, 1_000_000]),
+            sync_engine_every_bytes: *rng.pick(&[2_000, 20_000, 1_000_000]),
+            retain_bytes,
+            retain_bytes_max: retain_bytes * *rng.pick(&[2, 8]),
+            segment_bytes: *rng.pick(&[16, 32, 128]) * 4096,
+            outcome_records: *rng.pick(&[2, 16, 256]),
+            delete_chunk_rows: *rng.pick(&[1, 2, 512]),
+            snapshot_chunk_bytes: *rng.pick(&[100, 1_000, 256 * 1024]),
+            drift_ppm,
+        }
+    }
+}
+
+impl FaultOptions {
+    fn draw(rng: &mut Rng) -> Self {
+        let mut hat = Vec::new();
+        for &fault in Fault::ALL {
+            let copies = *rng.pick(&[0, 0, 1, 3]);
+            hat.extend(std::iter::repeat_n(fault, copies));
+        }
+        if hat.is_empty() {
+            hat.push(Fault::CrashOne);
+        }
+        Self {
+            every_mean: millis(*rng.pick(&[300, 1_000, 3_000, 10_000])),
+            hat,
+            partition_max: millis(*rng.pick(&[500, 3_000, 15_000])),
+            down_max: millis(*rng.pick(&[50, 1_000, 10_000])),
+            pause_max: millis(*rng.pick(&[200, 2_000, 8_000])),
+            slow_factor: *rng.pick(&[5, 50, 300]),
+            temptation: *rng.pick(&[0, 0, 5, 40]),
+        }
+    }
+}
+
+fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {} for {:?}, {} clients", self.seed, self.duration, self.client_count)?;
+        if let Some(mutant) = self.mutant {
+            writeln!(f, "mutant {mutant:?}")?;
+        }
+        writeln!(f, "{:?}", self.workload)?;
+        writeln!(f, "{:?}", self.network)?;
+        writeln!(f, "{:?}", self.store)?;
+        write!(f, "{:?}", self.faults)
+    }
+}

@@ -1,0 +1,183 @@
+//! One seed from its options to its verdict.
+//!
+//! A panic of the product inside a run is a broken rule like any other: it is caught, so that a
+//! sweep goes on and the seed is named.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use kontiki_types::Moment;
+
+use crate::client::workload::Plan;
+use crate::env::Happening;
+use crate::limits::{CONVERGE_MAX, DRAIN_MAX, OPERATIONS_PER_MINUTE_MIN};
+use crate::machine::Machine;
+use crate::marks::Marks;
+use crate::options::Options;
+use crate::violation::{Rule, Violation};
+use crate::world::World;
+
+/// How often the end of a phase is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What became of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// Which seed.
+    pub seed: u64,
+    /// The first broken rule.
+    pub violation: Option<Violation>,
+    /// Virtual time with faults.
+    pub faulty: Duration,
+    /// Virtual time in all.
+    pub total: Duration,
+    /// Things that happened.
+    pub happenings: u64,
+    /// Operations of clients that ended well.
+    pub operations: u64,
+    /// Entries committed.
+    pub committed: usize,
+    /// States hashed by the stores themselves and found equal.
+    pub state_hashes: usize,
+    /// Hash of everything that happened.
+    pub trace_hash: u64,
+    /// Rare states reached.
+    pub marks: Marks,
+}
+
+/// Runs a seed. `tell` gets the trace in pieces, if there is one to tell.
+pub fn run(options: Options, tell: Option<&mut dyn FnMut(String)>) -> Report {
+    let mut world = World::new(options, tell.is_some());
+    let mut silent = |_| {};
+    let tell = tell.unwrap_or(&mut silent);
+    let finished = catch_unwind(AssertUnwindSafe(|| live(&mut world, tell)));
+    tell(world.env.trace.take_text());
+    let env = &mut world.env;
+    if let Err(panic) = finished {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = words.unwrap_or("a panic without words").to_owned();
+        env.violation.get_or_insert(Violation { rule: Rule::NoPanic, what });
+    }
+    let total = env.now.since(Moment::ZERO);
+    Report {
+        seed: env.options.seed,
+        violation: env.violation.take(),
+        faulty: total.min(env.options.duration),
+        total,
+        happenings: env.count,
+        operations: env.book.ok_count(),
+        committed: env.safety.committed_count(),
+        state_hashes: env.safety.state_hash_count(),
+        trace_hash: env.trace.hash(),
+        marks: env.marks.clone(),
+    }
+}
+
+/// The phases of a run; each ends early when a rule is broken.
+fn live(world: &mut World, tell: &mut dyn FnMut(String)) {
+    world.start();
+    let end = Moment::ZERO + world.env.options.duration;
+    while world.env.now < end {
+        let next = (world.env.now + Duration::from_secs(1)).min(end);
+        if !world.run_until(next) {
+            return;
+        }
+        tell(world.env.trace.take_text());
+    }
+    heal(world);
+    drain(world, "operations under way at the heal");
+    read_all(world);
+    drain(world, "last reads");
+    converge(world);
+    if world.env.violation.is_none() {
+        judge(world);
+    }
+}
+
+/// Ends every fault for good.
+fn heal(world: &mut World) {
+    let env = &mut world.env;
+    env.tell(format_args!("heal"));
+    env.is_healed = true;
+    env.network.heal();
+    for machine in &mut world.machines {
+        machine.set_slowness(1);
+        let now = env.now;
+        machine.heal(env);
+        let store = machine.id();
+        if !machine.is_up() {
+            env.queue.push(now, Happening::PowerOn { store });
+        }
+    }
+    for client in &mut world.clients {
+        client.wind_down();
+    }
+}
+
+/// Waits until every client is done.
+fn drain(world: &mut World, what: &str) {
+    let end = world.env.now + DRAIN_MAX;
+    let is_done = |world: &World| world.clients.iter().all(crate::client::Client::is_done);
+    while world.env.violation.is_none() && !is_done(world) && world.env.now < end {
+        world.run_until((world.env.now + LOOK_EVERY).min(end));
+    }
+    if !is_done(world) {
+        let waiting = world.clients.iter().filter(|client| !client.is_done());
+        let waiting: Vec<_> = waiting.map(crate::client::Client::describe).collect();
+        let stores: Vec<_> = world.machines.iter().map(Machine::describe).collect();
+        let what = format!(
+            "{what} did not end in {DRAIN_MAX:?} without faults\n  {}\n  {}",
+            waiting.join("\n  "),
+            stores.join("\n  "),
+        );
+        world.env.fail(Rule::Liveness, what);
+    }
+}
+
+/// Every key is read once more, by all clients in turn.
+fn read_all(world: &mut World) {
+    let counters = usize::try_from(world.env.options.workload.counters).expect("a handful");
+    let mut plans: Vec<Vec<Plan>> = world.clients.iter().map(|_| Vec::new()).collect();
+    let registers = world.workload.keys().map(|key| Plan::Get { key });
+    let counters = (0..counters).map(|counter| Plan::ReadCounter { counter });
+    for (number, plan) in registers.chain(counters).enumerate() {
+        let client = number % plans.len();
+        plans[client].push(plan);
+    }
+    for (client, plans) in world.clients.iter_mut().zip(plans) {
+        client.finish_with(plans, &mut world.env);
+    }
+}
+
+/// Waits until all replicas hold the same.
+fn converge(world: &mut World) {
+    let end = world.env.now + CONVERGE_MAX;
+    let is_equal = |world: &World| {
+        let mut states = world.machines.iter().map(Machine::state);
+        let first = states.next().flatten();
+        first.is_some() && states.all(|state| state == first)
+    };
+    while world.env.violation.is_none() && !is_equal(world) && world.env.now < end {
+        world.run_until((world.env.now + LOOK_EVERY).min(end));
+    }
+    if !is_equal(world) {
+        let states: Vec<_> = world.machines.iter().map(Machine::state).collect();
+        let stores: Vec<_> = world.machines.iter().map(Machine::describe).collect();
+        let stores = stores.join("\n  ");
+        let what = format!("not equal after {CONVERGE_MAX:?}: {states:x?}\n  {stores}");
+        world.env.fail(Rule::Liveness, what);
+    }
+}
+
+fn judge(world: &mut World) {
+    let env = &mut world.env;
+    let judged = env.book.check();
+    env.judge(judged);
+    let minutes = env.options.duration.as_secs() / 60;
+    let (done, least) = (env.book.ok_count(), minutes * OPERATIONS_PER_MINUTE_MIN);
+    if done < least {
+        let what = format!("{done} operations ended well, at least {least} must");
+        env.fail(Rule::Workload, what);
+    }
+}

@@ -1,0 +1,1 @@
+//! Found bugs, each kept for ever as the run that found it.

@@ -1,0 +1,99 @@
+//! What travels between the machines of the simulation.
+//!
+//! Between stores: the very bytes production sends (frames and snapshot chunks of the codec), so a
+//! mistake in an encoding is a mistake here too. Between clients and stores: the words of `types`;
+//! their protobuf form belongs to the edges, which the simulator leaves out.
+
+use bytes::Bytes;
+use kontiki_types::{Epoch, Outcome, Region, StoreId, WriteBatch};
+
+/// A packet.
+#[derive(Clone, Debug)]
+pub enum Packet {
+    /// A frame of peer messages.
+    Peer(Bytes),
+    /// A part of a snapshot stream.
+    Snapshot {
+        /// The sender.
+        from: StoreId,
+        /// Which stream, unique in the run.
+        stream: u64,
+        /// Number of the part, from 0.
+        number: u64,
+        /// The part.
+        part: SnapshotPart,
+    },
+    /// A part of a snapshot stream was taken in; the sender sends the next.
+    SnapshotTaken {
+        /// Which stream.
+        stream: u64,
+        /// Which part.
+        number: u64,
+        /// Whether the receiver has it; if not, the stream has ended.
+        ok: bool,
+    },
+    /// A client asks.
+    Request {
+        /// Who.
+        client: usize,
+        /// Which call of this client; echoed.
+        call: u64,
+        /// What.
+        ask: Ask,
+    },
+    /// A store answers.
+    Reply {
+        /// Echo.
+        call: u64,
+        /// What.
+        answer: Answer,
+    },
+}
+
+/// A part of a snapshot stream.
+#[derive(Clone, Debug)]
+pub enum SnapshotPart {
+    /// A frame with the one message that offers the snapshot; begins a stream.
+    Offer(Bytes),
+    /// Bytes of the state.
+    Chunk(Bytes),
+    /// There is no more.
+    End,
+}
+
+/// What a client asks.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Change something.
+    Write(WriteBatch),
+    /// The value of a key, linearizable, from whichever replica is asked.
+    Get {
+        /// The full key.
+        key: Bytes,
+        /// The epoch the client routed by.
+        epoch: Epoch,
+        /// A follower may answer too.
+        is_follower_fine: bool,
+    },
+}
+
+/// What a store answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// What became of each command.
+    Outcomes(Vec<Outcome>),
+    /// The value read.
+    Value(Option<Bytes>),
+    /// Ask another store; nothing was proposed.
+    NotLeader(Option<StoreId>),
+    /// Ask again a little later; nothing was proposed.
+    Busy,
+    /// The write may take effect or not; ask again with the same request id.
+    Lost,
+    /// The read could not be confirmed; ask again.
+    ReadFailed,
+    /// The region has changed; route again.
+    EpochNotMatch(Vec<Region>),
+    /// The request breaks a limit or a form.
+    Invalid(String),
+}
