@@ -35,6 +35,18 @@ impl Harness for FjallHarness {
         self.directory = copy;
         self.open()
     }
+
+    fn break_disk(&mut self) -> Option<Arc<dyn Engine>> {
+        let engine = self.open().unwrap();
+        // A sync that cannot find the journal must not promise anything.
+        for entry in fs::read_dir(self.directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "jnl") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        Some(engine)
+    }
 }
 
 /// Copies a directory as it is at this moment; zeros at the end of a file become a hole, because
