@@ -43,6 +43,9 @@ pub struct Tuning {
     pub delete_chunk_rows: usize,
     /// Bytes of a snapshot chunk; see `kontiki_types::limits::SNAPSHOT_CHUNK_BYTES`.
     pub snapshot_chunk_bytes: usize,
+    /// Bytes of a snapshot checked before anything is destroyed; see
+    /// [`limits::INSTALL_CHECK_BYTES`].
+    pub install_check_bytes: usize,
 }
 
 impl Default for Tuning {
@@ -51,6 +54,7 @@ impl Default for Tuning {
             records_max: limits::RECORDS_MAX,
             delete_chunk_rows: limits::DELETE_CHUNK_ROWS,
             snapshot_chunk_bytes: kontiki_types::limits::SNAPSHOT_CHUNK_BYTES,
+            install_check_bytes: limits::INSTALL_CHECK_BYTES,
         }
     }
 }

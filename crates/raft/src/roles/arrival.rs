@@ -85,25 +85,29 @@ fn same(role: &Role, message: &Message) -> Transition {
     Transition::Follow { term, leader: Some(from), why: "the leader spoke" }
 }
 
+/// A session that no progress ever has: they are counted from 1.
+const NO_SESSION: u64 = 0;
+
 /// A sender that is behind learns our term where it waits for an answer: a leader that was cut off
 /// steps down (or a stuck peer would keep refusing its heartbeats for ever), a candidate catches
 /// up (etcd#8243).
+///
+/// The answer carries our term and nothing else that could be believed: the sender may lead this
+/// very term by the time it arrives, under session numbers that began anew with its process, so it
+/// must neither echo the old session nor a read round nobody confirmed.
 fn answer_older(shared: &mut Shared, message: &Message) {
     let hint = shared.log.last();
+    let rejected = |prev| Body::AppendReply {
+        session: NO_SESSION,
+        outcome: AppendOutcome::Rejected { prev, hint },
+        round: 0,
+    };
     let body = match message.body {
         Body::PreVote { .. } => Body::PreVoteReply { granted: false },
         Body::Vote { .. } => Body::VoteReply { granted: false },
-        Body::Append { session, prev, round, .. } => Body::AppendReply {
-            session,
-            outcome: AppendOutcome::Rejected { prev: prev.index, hint },
-            round,
-        },
-        Body::Heartbeat { session, round, .. } => Body::HeartbeatReply { session, round },
-        Body::Snapshot { session, ref meta } => Body::AppendReply {
-            session,
-            outcome: AppendOutcome::Rejected { prev: meta.position.index, hint },
-            round: 0,
-        },
+        Body::Append { prev, .. } => rejected(prev.index),
+        Body::Heartbeat { .. } => Body::HeartbeatReply { session: NO_SESSION, round: 0 },
+        Body::Snapshot { ref meta, .. } => rejected(meta.position.index),
         Body::ReadIndex { id } => Body::ReadIndexReply { id, index: None },
         Body::PreVoteReply { .. }
         | Body::VoteReply { .. }

@@ -72,6 +72,8 @@ struct Applying<'a> {
     pending: Pending,
     /// What the sessions must remember of the pending batch.
     record: Builder,
+    /// The payload being applied, as its session sees it.
+    touched: Option<Touch>,
     replies: Vec<(Token, Bytes)>,
     /// The entry being applied asked for a state hash.
     hash_wanted: bool,
@@ -92,6 +94,7 @@ impl<'a> Applying<'a> {
             replica,
             pending: Pending::default(),
             record,
+            touched: None,
             replies: Vec::new(),
             hash_wanted: false,
             membership_changed: false,
@@ -145,20 +148,24 @@ impl<'a> Applying<'a> {
 
     fn write_batch(&mut self, payload: u64, batch: WriteBatch) -> Result<Vec<Outcome>, Error> {
         let header = batch.header;
-        // A crash within this payload came after its session was touched: once is enough.
+        let touch = Touch {
+            client: header.client,
+            lowest: header.lowest,
+            open: header.open,
+            wall_ms: header.wall_ms,
+        };
+        self.record.touch(touch);
+        // A crash within this payload came after its session had begun: once is enough.
         let resumed = self.replica.partial.take();
-        if resumed.is_none() {
-            let touch = Touch {
-                client: header.client,
-                lowest: header.lowest,
-                open: header.open,
-                wall_ms: header.wall_ms,
-            };
-            self.record.touch(touch);
-            if let Err(refusal) = self.replica.sessions.begin(touch) {
-                return Ok(vec![Outcome::Refused(refusal); batch.commands.len()]);
-            }
+        if resumed.is_none()
+            && let Err(refusal) = self.replica.sessions.begin(touch)
+        {
+            return Ok(vec![Outcome::Refused(refusal); batch.commands.len()]);
         }
+        if resumed.is_some() {
+            self.replica.sessions.resume(touch.client);
+        }
+        self.touched = Some(touch);
         let mut outcomes = Vec::with_capacity(batch.commands.len());
         for (nth, (request, command)) in (0..).zip(batch.commands) {
             let place = Place { payload, command: nth };
@@ -169,6 +176,7 @@ impl<'a> Applying<'a> {
             };
             outcomes.push(self.command(&header, request, command, place, removed)?);
         }
+        self.touched = None;
         Ok(outcomes)
     }
 
@@ -198,6 +206,12 @@ impl<'a> Applying<'a> {
             MetaKey::Region(replica.id, RegionRow::ApplyState).to_bytes(),
             apply_state_row(replica.applied, replica.sessions.now_ms(), partial),
         );
+        // Outcomes that follow belong to the payload that was cut in two. To begin its session
+        // again changes nothing: it is there, of this very time.
+        if let Some(touch) = self.touched {
+            self.record.touch(touch);
+            replica.sessions.resume(touch.client);
+        }
         replica.engine.write(batch)?;
         if self.membership_changed {
             replica.cell.publish_region(Arc::clone(&replica.region));

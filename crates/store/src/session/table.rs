@@ -81,6 +81,12 @@ impl Sessions {
         Ok(())
     }
 
+    /// A payload that had begun goes on after a fold or a restart: what it still changes must
+    /// reach the next fold.
+    pub(crate) fn resume(&mut self, client: ClientId) {
+        self.dirty.insert(client);
+    }
+
     /// What is known about a request of a client whose payload has begun.
     pub(crate) fn known(&self, client: ClientId, request: RequestId) -> Known {
         let session = self.session(client);

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Readers are refused from 2 to 6. When a chunk turns out damaged after 2 (only possible for a
-//! snapshot larger than [`INSTALL_CHECK_BYTES`]), the marker stays, the replica refuses to apply
+//! snapshot larger than [`crate::limits::INSTALL_CHECK_BYTES`]), the marker stays, the replica refuses to apply
 //! or to serve, and only a whole snapshot, the same or a newer one, makes it live again. Step 3
 //! clears what the new descriptor owns, not what the old one did: rows outside may belong to a
 //! region that has come to this store since.
@@ -28,7 +28,6 @@ use kontiki_engine::limits::DELETE_CHUNK_ROWS;
 use kontiki_engine::{Batch, Engine, Family, Range, delete_range};
 use kontiki_types::{ClientId, Membership, Region, RegionId, SnapshotMeta};
 
-use crate::limits::INSTALL_CHECK_BYTES;
 use crate::session::Sessions;
 use crate::session::outcome_bytes;
 use crate::session::persist::Records;
@@ -52,7 +51,7 @@ pub(crate) fn install(
 ) -> Result<(), kontiki_multiraft::Error> {
     let mut parts = Parts { region: replica.id, chunks, next: 0, over: false };
     let (region, now_ms) = head(&mut parts, meta)?;
-    let checked = check_ahead(&mut parts, &region, now_ms)?;
+    let checked = check_ahead(&mut parts, &region, now_ms, replica.tuning.install_check_bytes)?;
     destroy(replica, meta, spool, &region)?;
     let mut load = Load {
         engine: &*replica.engine,
@@ -125,11 +124,12 @@ fn check_ahead(
     parts: &mut Parts<'_>,
     region: &Region,
     now_ms: u64,
+    bytes_max: usize,
 ) -> Result<Vec<Part>, kontiki_multiraft::Error> {
     let mut verifier = Verifier::new(region, now_ms);
     let mut checked = Vec::new();
     let mut bytes = 0;
-    while bytes < INSTALL_CHECK_BYTES {
+    while bytes < bytes_max {
         let Some(part) = parts.next()? else { break };
         verifier.part(&part)?;
         bytes += part_bytes(&part);

@@ -1,1 +1,11 @@
-//! Tests of whole regions.
+//! Tests of whole regions: scripts to read, a model to compare with, crashes at every write.
+
+mod builders;
+mod crash_in_delete;
+mod install;
+mod model;
+mod node;
+mod opening;
+mod random;
+mod reads;
+mod script;
