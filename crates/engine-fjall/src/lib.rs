@@ -30,8 +30,8 @@
 //! # What to expect
 //!
 //! On 2 cores with a 64 MiB cache, batches of 128 puts of 256 bytes in random order, a sync every
-//! half second: 2.7 µs a put (p50 of a batch 0.2 ms, p999 30 ms while a journal is sealed),
-//! 8 µs a get and 2 µs a get of an absent key among 2.5 million rows, 0.35 µs a row of a scan,
+//! half second: 2.9 µs a put (p50 of a batch 0.2 ms, p999 30 ms while a journal is sealed),
+//! 9 µs a get and 2 µs a get of an absent key among 2.5 million rows, 0.35 µs a row of a scan,
 //! 0.6 s to open after that load. `examples/put_rate.rs` measures it where you are.
 //!
 //! # Left out
