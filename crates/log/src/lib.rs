@@ -13,15 +13,25 @@
 
 #![forbid(unsafe_code)]
 
+mod broken;
+mod change;
 pub mod collect;
 pub mod config;
 pub mod disk;
 pub mod error;
+mod frame;
+mod header;
+mod index;
 pub mod limits;
 pub mod log;
+mod name;
 pub mod prepare;
 pub mod record;
+mod recover;
 pub mod recovered;
+mod replay;
+mod scan;
+mod segments;
 pub mod simdisk;
 pub mod stats;
 
@@ -35,3 +45,6 @@ pub use record::Record;
 pub use recovered::{Damage, Group, Recovered, Tail};
 pub use simdisk::SimDisk;
 pub use stats::{Stats, WriteStats};
+
+#[cfg(test)]
+mod tests;

@@ -130,13 +130,13 @@ mod tests {
         Position::new(Term(term), Index(index))
     }
 
-    fn log(start: Position, entries: &[Position]) -> Option<LogGroup> {
+    fn log(start: Position, entries: &[Position]) -> LogGroup {
         let entry = |&position| Entry { position, kind: EntryKind::Normal, data: Bytes::new() };
-        Some(LogGroup::Whole {
+        LogGroup::Whole {
             hard_state: HardState { term: Term(3), vote: None, commit: Index(0) },
             snapshot: SnapshotMeta { position: start, membership: Membership::of_voters(3) },
             entries: entries.iter().map(entry).collect(),
-        })
+        }
     }
 
     fn run(log: Option<LogGroup>, applied: Position) -> Result<(Restored, usize), RestoreError> {
@@ -160,13 +160,13 @@ mod tests {
     #[test]
     fn replay_begins_where_the_engine_stands() {
         let (restored, records) =
-            run(log(at(1, 3), &[at(1, 4), at(2, 5)]), at(1, 4)).expect("fine");
+            run(Some(log(at(1, 3), &[at(1, 4), at(2, 5)])), at(1, 4)).expect("fine");
         assert_eq!((restored.applied, restored.entries.len(), records), (Index(4), 2, 0));
     }
 
     #[test]
     fn a_log_that_ends_before_the_engine_restarts_there() {
-        let (restored, records) = run(log(at(1, 3), &[at(1, 4)]), at(4, 9)).expect("fine");
+        let (restored, records) = run(Some(log(at(1, 3), &[at(1, 4)])), at(4, 9)).expect("fine");
         assert_eq!(restored.snapshot.position, at(4, 9));
         assert_eq!(restored.hard_state.term, Term(4));
         assert!(restored.entries.is_empty());
@@ -176,14 +176,14 @@ mod tests {
     #[test]
     fn a_conflicting_entry_at_the_engines_position_is_dropped_with_its_tail() {
         let (restored, records) =
-            run(log(at(1, 3), &[at(1, 4), at(1, 5)]), at(2, 4)).expect("fine");
+            run(Some(log(at(1, 3), &[at(1, 4), at(1, 5)])), at(2, 4)).expect("fine");
         assert_eq!((restored.snapshot.position, restored.entries.len()), (at(2, 4), 0));
         assert_eq!(records, 1);
     }
 
     #[test]
     fn an_engine_behind_the_log_is_refused() {
-        let error = run(log(at(1, 8), &[]), at(1, 4)).expect_err("refused");
+        let error = run(Some(log(at(1, 8), &[])), at(1, 4)).expect_err("refused");
         assert!(matches!(error, RestoreError::EngineBehind { .. }), "{error}");
     }
 }

@@ -232,9 +232,10 @@ impl Image {
     pub(super) fn edit(&mut self, name: &str, change: impl Fn(&mut Vec<u8>)) {
         let inode = self.lookup(name).expect("the file to damage exists");
         let file = self.inode(inode);
+        let on_medium = file.durable.len() == file.seen.len();
         change(&mut file.seen);
         // A byte that is not on the medium yet is damaged on its way.
-        if file.durable.len() == file.seen.len() {
+        if on_medium {
             change(&mut file.durable);
         }
     }

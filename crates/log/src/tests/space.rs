@@ -1,0 +1,113 @@
+//! Where segments come from and where they go: rotation, the pool, recycling, rewriting, laggards.
+
+use kontiki_types::RegionId;
+
+use crate::simdisk::Crash;
+use crate::{Log, Record, SimDisk, prepare_segment, remove_segments};
+
+use super::model::{Model, append, compact, hard};
+use super::run::config;
+
+/// A log whose host keeps the pool full.
+fn tend(log: &mut Log<SimDisk>, disk: &SimDisk) {
+    let removable = log.take_removable();
+    remove_segments(disk, &removable).unwrap();
+    while let Some(request) = log.segment_request() {
+        let prepared = prepare_segment(disk, &request).unwrap();
+        log.add_ready(prepared);
+    }
+}
+
+#[test]
+fn with_a_tended_pool_no_writer_waits_and_files_are_recycled() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
+    for index in 1..400 {
+        log.write(&[append(1, 1, index, &[7; 600]), compact(1, 1, index)]).unwrap();
+        log.sync().unwrap();
+        log.collect().unwrap();
+        tend(&mut log, &disk);
+    }
+    let stats = log.stats();
+    assert!(stats.rotations > 40, "{stats:?}");
+    assert_eq!(stats.prepared_inline, 0, "{stats:?}");
+    // One written, up to three kept, two ready, two spare.
+    assert!(disk.names().len() <= 8, "{:?}", disk.names());
+}
+
+#[test]
+fn leftovers_of_idle_groups_are_rewritten_and_survive() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
+    let mut model = Model::default();
+    let mut write = |log: &mut Log<SimDisk>, records: &[Record]| {
+        for record in records {
+            model.apply(record);
+        }
+        log.write(records).unwrap();
+        log.sync().unwrap();
+        assert!(log.collect().unwrap().laggards.is_empty());
+    };
+    write(&mut log, &[hard(1, 3), append(1, 2, 1, b"idle"), append(1, 3, 2, b"too")]);
+    write(&mut log, &[hard(2, 1), append(2, 1, 1, b"x"), append(2, 1, 2, b"y"), compact(2, 1, 1)]);
+    for index in 1..200 {
+        write(&mut log, &[append(3, 1, index, &[7; 600]), compact(3, 1, index)]);
+    }
+    let stats = log.stats();
+    assert!(stats.retired > 20 && stats.segments <= 4 && stats.rewritten_bytes > 0, "{stats:?}");
+    disk.crash(Crash::Lose, &mut || 0);
+    let (_, recovered) = Log::open(disk, config(8192)).unwrap();
+    assert_eq!(Model::of(&recovered), Some(model));
+}
+
+#[test]
+fn a_group_with_too_much_to_rewrite_is_named_and_compaction_frees_its_segments() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk, config(8192)).unwrap();
+    for index in 1..40 {
+        log.write(&[append(9, 1, index, &[7; 600])]).unwrap();
+    }
+    log.sync().unwrap();
+    let collected = log.collect().unwrap();
+    assert_eq!(collected.laggards, [RegionId(9)]);
+    assert_eq!((collected.retired, collected.rewritten_bytes), (0, 0));
+    let before = log.stats().segments;
+    log.write(&[compact(9, 1, 39)]).unwrap();
+    let collected = log.collect().unwrap();
+    assert_eq!(collected.retired, before - 1, "all but the one being written");
+}
+
+#[test]
+fn a_segment_prepared_too_late_is_not_written_out_of_order() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
+    log.write(&[append(1, 1, 1, &[1; 600])]).unwrap();
+    log.sync().unwrap();
+    let late = log.segment_request().unwrap();
+    for index in 2..30 {
+        log.write(&[append(1, 1, index, &[1; 600])]).unwrap();
+    }
+    assert!(log.stats().prepared_inline > 2);
+    log.add_ready(prepare_segment(&disk, &late).unwrap());
+    assert_eq!(log.stats().ready, 0, "its number is below that of the active segment");
+    log.sync().unwrap();
+    assert_eq!(log.take_removable(), Vec::<String>::new(), "kept as a spare");
+    let again = log.segment_request().unwrap();
+    assert!(again.recycle.is_some(), "{again:?}");
+    disk.crash(Crash::Lose, &mut || 0);
+    let (_, recovered) = Log::open(disk, config(8192)).unwrap();
+    assert_eq!(Model::of(&recovered).unwrap().groups[&RegionId(1)].entries.len(), 29);
+}
+
+#[test]
+fn very_many_records_become_several_frames() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
+    let records: Vec<Record> = (1..=30).map(|index| append(1, 1, index, &[1; 500])).collect();
+    let stats = log.write(&records).unwrap();
+    assert!(stats.frames > 3 && stats.rotations > 3, "{stats:?}");
+    log.sync().unwrap();
+    disk.crash(Crash::Lose, &mut || 0);
+    let (_, recovered) = Log::open(disk, config(8192)).unwrap();
+    assert_eq!(Model::of(&recovered).unwrap().groups[&RegionId(1)].entries.len(), 30);
+}
