@@ -1,5 +1,5 @@
-//! How much the client itself costs: an in-process store that answers at once, on its own thread and
-//! sockets, and closed-loop callers on the client's one thread.
+//! How much the client itself costs: an in-process store that answers at once, on its own thread
+//! and sockets, and closed-loop callers on the client's one thread.
 //!
 //! ```sh
 //! cargo run --release -p kontiki-client --example echo_rate -- [seconds] [value bytes] [threads]

@@ -1,5 +1,5 @@
-//! How long to wait before trying again: exponential, bounded, with jitter. Pure: the random draw is
-//! an argument.
+//! How long to wait before trying again: exponential, bounded, with jitter. Pure: the random draw
+//! is an argument.
 
 use std::time::Duration;
 

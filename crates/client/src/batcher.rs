@@ -13,8 +13,12 @@ use crate::ReadMode;
 
 /// Batches of one region and kind that may be unanswered at once.
 pub const BATCHES_IN_FLIGHT_MAX: u32 = 16;
+/// Most writes in one batch. Fewer than a store would take: a thousand callers in one batch move in
+/// lock step, and either the client works or the store does; several batches overlap.
+pub const BATCH_WRITES_MAX: usize = 256;
 /// Most reads in one batch; their answers travel as one message.
-pub const BATCH_READS_MAX: usize = 1024;
+pub const BATCH_READS_MAX: usize = 256;
+const _: () = assert!(BATCH_WRITES_MAX <= BATCH_COMMANDS_MAX);
 
 /// What can share a batch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -83,7 +87,7 @@ impl<T> Batcher<T> {
         let queue = self.queues.get_mut(&(region, kind)).expect("a ready queue exists");
         queue.is_ready = false;
         let items_max = match kind {
-            Kind::Writes(_) => BATCH_COMMANDS_MAX,
+            Kind::Writes(_) => BATCH_WRITES_MAX,
             Kind::Reads(_) => BATCH_READS_MAX,
         };
         let mut items = Vec::with_capacity(queue.waiting.len().min(items_max));
@@ -173,13 +177,13 @@ mod tests {
     fn batches_keep_their_limits_and_an_oversized_request_goes_alone() {
         let mut batcher = Batcher::default();
         let r = RegionId(1);
-        for n in 0..u32::try_from(BATCH_COMMANDS_MAX).unwrap() + 3 {
+        for n in 0..u32::try_from(BATCH_WRITES_MAX).unwrap() + 3 {
             batcher.push(r, WRITES, n, 1);
         }
         let sizes = |batcher: &mut Batcher<u32>| {
             std::iter::from_fn(|| batcher.take().map(|group| group.items.len())).collect::<Vec<_>>()
         };
-        assert_eq!(sizes(&mut batcher), [BATCH_COMMANDS_MAX, 3]);
+        assert_eq!(sizes(&mut batcher), [BATCH_WRITES_MAX, 3]);
         for bytes in [BATCH_BYTES_MAX / 2, BATCH_BYTES_MAX / 2, 1, BATCH_BYTES_MAX + 1, 1] {
             batcher.push(r, WRITES, 0, bytes);
         }

@@ -1,8 +1,8 @@
 //! What to do when a try failed: again at once, again later, or give up, and then with what news.
 //!
-//! Pure: failure, history, time and a random draw go in, a decision comes out. The rule that matters:
-//! a write that may have happened is only ever sent again under the same request id, and giving up on
-//! it says that its outcome is unknown.
+//! Pure: failure, history, time and a random draw go in, a decision comes out. The rule that
+//! matters: a write that may have happened is only ever sent again under the same request id, and
+//! giving up on it says that its outcome is unknown.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The calls that are not over: a table with keys that are never reused, so that a key that outlived
-//! its call finds nothing.
+//! The calls that are not over: a table with keys that are never reused, so that a key that
+//! outlived its call finds nothing.
 
 use kontiki_types::{KeyRange, Moment};
 

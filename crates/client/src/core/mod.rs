@@ -1,6 +1,6 @@
 //! The whole logic of a client as one pure struct: calls go in, batches come out, answers go in,
-//! results come out. No clock, no socket, no task: the shell drives it with real ones, the simulator
-//! with virtual ones.
+//! results come out. No clock, no socket, no task: the shell drives it with real ones, the
+//! simulator with virtual ones.
 //!
 //! ```text
 //!   on_call ──▶ route ──▶ lane of a store ──▶ take_batches ─ ─ ▶ (stream)
@@ -13,9 +13,9 @@
 //! ```
 //!
 //! Invariants
-//! - A call is in exactly one place: unrouted, waiting in a lane, in flight in one batch, or parked;
-//!   or it is over and its key is dead. Dead keys may still lie about in lanes and batches; whoever
-//!   meets one skips it.
+//! - A call is in exactly one place: unrouted, waiting in a lane, in flight in one batch, or
+//!   parked; or it is over and its key is dead. Dead keys may still lie about in lanes and batches;
+//!   whoever meets one skips it.
 //! - A write keeps its id through all tries, unless every earlier try surely changed nothing.
 //! - Once a try of a write may have happened, nothing clears that: it ends with an outcome or as
 //!   unknown, never as "nothing was changed".

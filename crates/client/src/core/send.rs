@@ -13,13 +13,13 @@ use crate::batcher::{Group, Kind};
 use crate::region_cache::Known;
 
 /// Bytes after which a message is full; batches that still wait go with the next one.
-const MESSAGE_BYTES: usize = 1024 * 1024;
+const MESSAGE_BYTES: usize = 128 * 1024;
 /// Doublings of the attempt time-out.
 const TIMEOUT_DOUBLINGS_MAX: u32 = 3;
 
 impl<W> Core<W> {
-    /// Everything that waits for a store and may leave now, up to a message's worth; it is in flight
-    /// from now on. Call again while it gives something.
+    /// Everything that waits for a store and may leave now, up to a message's worth; it is in
+    /// flight from now on. Call again while it gives something.
     pub fn take_batches(&mut self, store: StoreId, now: Moment) -> Vec<Outgoing> {
         let mut batches = Vec::new();
         let mut bytes = 0;

@@ -1,8 +1,8 @@
 //! What happens when nothing happens: pauses end, deadlines pass, stores stay silent.
 //!
-//! Deadlines are not kept in order: a sweep looks at all calls when the earliest may have passed, at
-//! most once per `SWEEP_PAUSE`. That costs nothing per call, and a deadline is late by no more than
-//! the pause.
+//! Deadlines are not kept in order: a sweep looks at all calls when the earliest may have passed,
+//! at most once per `SWEEP_PAUSE`. That costs nothing per call, and a deadline is late by no more
+//! than the pause.
 
 use std::time::Duration;
 

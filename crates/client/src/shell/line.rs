@@ -20,9 +20,6 @@ use super::state::Shared;
 use super::{endpoint, wire};
 use crate::backoff::backoff;
 
-/// What a client may say at once: a message is full at 1 MiB, but one request may be larger.
-const ENCODED_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
-
 /// Serves a store for as long as the client lives.
 pub(super) async fn run(shared: Arc<Shared>, store: StoreId, notice: Arc<Notify>) {
     let mut failed_count = 0;
@@ -68,7 +65,7 @@ async fn open(shared: &Arc<Shared>, store: StoreId) -> Result<(u64, Streaming<Re
         let outbox = Outbox { shared: shared.clone(), store, stream, has_yielded: false };
         let mut kv = KvClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(ENCODED_BYTES_MAX);
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let inbound = kv.stream(outbox).await.map_err(|status| status.to_string())?;
         Ok((stream, inbound.into_inner()))
     };

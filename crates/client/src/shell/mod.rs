@@ -1,9 +1,9 @@
 //! The async part: sockets, tasks and clocks around the pure [`Core`].
 //!
 //! Nobody owns the core's loop. Callers, streams and timers lock it for a moment, put something in,
-//! take its effects out, and act on them after the lock is free. So a call costs no hand-off to some
-//! central task: the caller itself routes and queues it, and the stream to the store, when it is
-//! polled, finds everything that waits and makes one message of it.
+//! take its effects out, and act on them after the lock is free. So a call costs no hand-off to
+//! some central task: the caller itself routes and queues it, and the stream to the store, when it
+//! is polled, finds everything that waits and makes one message of it.
 //!
 //! Tasks: one per store (`line`: connect, receive, reconnect), one timer, one that asks for the map
 //! while it is needed. All end when the last handle is dropped.
