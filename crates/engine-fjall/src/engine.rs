@@ -134,6 +134,11 @@ impl FjallEngine {
         if Some(write_count) == state.synced_count {
             return Ok(());
         }
+        assert!(
+            state.synced_count.is_none_or(|synced| synced < write_count),
+            "synced {:?} batches of {write_count}",
+            state.synced_count
+        );
         let number = state.mark_number + 1;
         let journal_id = self.write_mark(state, number)?;
         let io_error = |error: io::Error| EngineError::backend("sync the journal", error);

@@ -9,8 +9,8 @@
 //! ```text
 //! journal  batch … then zeros (the file is made 64 MiB long at birth) or the end of the file
 //! batch    1 | item count u32 | sequence number u64
-//!          2 | type u8 | compression u8 | keyspace u64 | key len u16 | value len u32 | stored len u32
-//!            | key | value             (once per item; the checksum covers these records)
+//!          2 | type u8 | compression u8 | keyspace u64 | key len u16 | value len u32
+//!            | stored len u32 | key | value  (once per item; the checksum covers these records)
 //!          4 | keyspace u64            ("clear"; we never write it)
 //!          3 | xxh3 checksum u64 | "FJL" 3              integers are little-endian
 //! ```
@@ -90,6 +90,11 @@ pub(crate) fn read(path: &Path, last_sequence: Option<u64>) -> io::Result<Conten
             Err(error) => return Err(error),
         }
     }
+    assert!(
+        content.good_bytes <= file_bytes,
+        "{} good bytes in a journal of {file_bytes}",
+        content.good_bytes
+    );
     content.is_clean = is_zero_from(path, content.good_bytes)?;
     Ok(content)
 }

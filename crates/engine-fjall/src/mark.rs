@@ -92,6 +92,7 @@ impl MarkFile {
 
     /// Makes a mark durable.
     pub(crate) fn write(&self, mark: Mark) -> io::Result<()> {
+        assert!(mark.number > 0, "mark 0 means that nothing was ever synced");
         self.file.write_all_at(&encode(mark), mark.number % 2 * SLOT_STRIDE_BYTES)?;
         self.file.sync_data()
     }

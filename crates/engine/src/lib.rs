@@ -69,9 +69,9 @@
 //!
 //! | engine | durable | for |
 //! |---|---|---|
-//! | [`MemoryEngine`] | as an image in an [`ImageStore`], written whole by each sync | small stores, tests, reference |
-//! | [`SimEngine`] on a [`SimDisk`] | loses any suffix of unsynced batches on command | the simulator |
-//! | [`FaultyEngine`] around any | as the one inside, until a [`Fault`] strikes | tests of what is above |
+//! | [`MemoryEngine`] | an image in an [`ImageStore`], whole at each sync | small stores |
+//! | [`SimEngine`], [`SimDisk`] | loses unsynced batches on command | the simulator |
+//! | [`FaultyEngine`] | as the one inside, until a [`Fault`] strikes | tests of what is above |
 //!
 //! # What must never come in
 //!

@@ -69,7 +69,7 @@ impl Settings {
             self.duration.as_secs() % 60,
         );
         if let Some(mutant) = self.mutant {
-            command += &format!(" --mutant {mutant:?}");
+            command.extend([" --mutant ".to_owned(), format!("{mutant:?}")]);
         }
         if self.is_black_box {
             command += " --black-box";

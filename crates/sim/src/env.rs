@@ -155,6 +155,7 @@ impl Env {
     }
 
     /// Sends a packet: the network decides whether and when it arrives.
+    #[expect(clippy::needless_pass_by_value, reason = "a packet that is sent is given away")]
     pub fn send(&mut self, from: Address, to: Address, packet: Packet) {
         let arrivals = self.network.arrivals(from, to, self.now, &mut self.marks);
         for at in arrivals.into_iter().flatten() {

@@ -1,8 +1,8 @@
 //! Coverage marks: rare states a sweep should reach, counted.
 //!
 //! A sweep that never sees a torn tail or a leader that wakes up after a pause proves nothing about
-//! them, however many seeds it runs. Every mark is declared here, so that the ones never reached can
-//! be listed by name.
+//! them, however many seeds it runs. Every mark is declared here, so that the ones never reached
+//! can be listed by name.
 
 use std::fmt;
 

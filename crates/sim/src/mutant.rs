@@ -16,8 +16,8 @@ pub enum Mutant {
     RetryAsNew,
     /// The store answers reads at once, from what it has applied, without asking the group.
     ReadUnconfirmed,
-    /// Replies go out when an entry is handed to the apply worker of the old leader's own log, before
-    /// it is committed: the store answers writes as soon as its own log holds them.
+    /// Replies go out when an entry is handed to the apply worker of the old leader's own log,
+    /// before it is committed: the store answers writes as soon as its own log holds them.
     ReplyBeforeCommit,
     /// After a restart the engine's applied position is taken to be a little lower than it is, so
     /// entries are applied twice.

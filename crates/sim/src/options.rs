@@ -1,8 +1,8 @@
 //! Every choice of a run, drawn from its seed and printed with it.
 //!
 //! Swarm testing: a run does not use all faults a little but a few of them a lot, because faults
-//! mask each other (a store that crashes every second never fills a window). So each rate is zero in
-//! many runs, and each fault is in the hat or not. Two runs of one seed draw the same options.
+//! mask each other (a store that crashes every second never fills a window). So each rate is zero
+//! in many runs, and each fault is in the hat or not. Two runs of one seed draw the same options.
 
 use std::fmt;
 use std::time::Duration;

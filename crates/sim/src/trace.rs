@@ -1,8 +1,8 @@
 //! What happened, as text for people and as one number for comparing runs.
 //!
 //! The number is always kept: every happening, every packet and every decision is mixed into it, so
-//! two runs of a seed that end in the same number went the same way. The text costs more and is only
-//! written when asked for; it must never change what happens.
+//! two runs of a seed that end in the same number went the same way. The text costs more and is
+//! only written when asked for; it must never change what happens.
 
 use std::fmt::{self, Write as _};
 

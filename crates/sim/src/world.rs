@@ -224,7 +224,7 @@ impl World {
         &mut self.machines[slot(store)]
     }
 
-    pub(crate) fn index_of(&self, store: StoreId) -> usize {
+    pub(crate) fn index_of(store: StoreId) -> usize {
         slot(store)
     }
 }

@@ -1,7 +1,8 @@
 //! What the peers of one Raft group say to each other.
 //!
 //! One closed enum, so that a new message breaks the build and not the cluster. Which message may
-//! leave before what is durable is decided in `kontiki_raft` (table in its crate prose), never here.
+//! leave before what is durable is decided in `kontiki_raft` (table in its crate prose), never
+//! here.
 
 use crate::{Entry, Index, PeerId, Position, SnapshotMeta, Term};
 

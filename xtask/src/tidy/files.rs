@@ -78,6 +78,9 @@ fn width(source: &Source) -> Vec<Violation> {
     let is_wide = |(index, line): &(usize, &str)| {
         line.chars().count() > COLUMN_COUNT_MAX
             && !line.contains("://")
+            // A row of a table in prose cannot be broken.
+            && !line.trim_start().starts_with("//! |")
+            && !line.trim_start().starts_with("/// |")
             && !source.has_literal(index + 1)
     };
     let advice = |line: &str| {

@@ -8,7 +8,7 @@
 //!
 //! | case | claim |
 //! |---|---|
-//! | `point`, `keys` | what is put is got, byte for byte, in unsigned byte order, up to the limits |
+//! | `point`, `keys` | what is put is got, in unsigned byte order, up to the limits |
 //! | `batch` | operations apply in order, later wins; a big batch is one batch |
 //! | `families` | equal keys in different families never meet |
 //! | `scan` | `[start, end)` both ways, bounds present or not, early break, odd bounds |

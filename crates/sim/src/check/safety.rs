@@ -49,6 +49,7 @@ struct Seen {
 
 /// What became of a store's turn, for coverage marks.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Turned {
     /// It became leader.
     pub began_to_lead: bool,

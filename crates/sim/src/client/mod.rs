@@ -123,12 +123,11 @@ impl Client {
     pub fn on_step(&mut self, step: ClientStep, workload: &mut Workload, env: &mut Env) {
         match step {
             ClientStep::Think => {
-                let plan = match &mut self.last {
-                    Some(last) => last.pop_front(),
-                    None => {
-                        let seen = &self.seen;
-                        Some(workload.plan(&mut self.rng, &|key| seen.get(key).cloned()))
-                    }
+                let plan = if let Some(last) = &mut self.last {
+                    last.pop_front()
+                } else {
+                    let seen = &self.seen;
+                    Some(workload.plan(&mut self.rng, &|key| seen.get(key).cloned()))
                 };
                 if let Some(plan) = plan {
                     self.begin(plan, env);
@@ -137,7 +136,7 @@ impl Client {
             ClientStep::Timeout { call } => {
                 let waiting = self.open.iter().find(|(_, p)| p.call == call);
                 if let Some((&operation, pending)) = waiting {
-                    let elsewhere = self.next_store(pending.target);
+                    let elsewhere = next_store(pending.target);
                     self.leader = elsewhere;
                     self.attempt(operation, elsewhere, env);
                 }
@@ -175,7 +174,7 @@ impl Client {
             }
             Answer::NotLeader(_) => {
                 let target = self.open[&operation].target;
-                self.leader = self.next_store(target);
+                self.leader = next_store(target);
                 self.retry_later(operation, env);
             }
             Answer::Busy => {
@@ -350,10 +349,10 @@ impl Client {
     fn any_store(&mut self) -> StoreId {
         StoreId(1 + self.rng.below(STORE_COUNT as u64))
     }
+}
 
-    fn next_store(&self, store: StoreId) -> StoreId {
-        StoreId(store.0 % STORE_COUNT as u64 + 1)
-    }
+fn next_store(store: StoreId) -> StoreId {
+    StoreId(store.0 % STORE_COUNT as u64 + 1)
 }
 
 fn new_session(rng: &mut Rng) -> Session {

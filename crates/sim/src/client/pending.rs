@@ -261,7 +261,9 @@ fn on_outcome(part: &Part, outcome: &Outcome, seen: &mut BTreeMap<String, Bytes>
         (Record::Registers(Change::DeleteRange(_), records), Outcome::Removed(count)) => {
             // Of one key, the count tells whether it was there; of several, not which.
             let told = if records.len() == 1 { Told::Applied(*count > 0) } else { Told::Done };
-            records.iter().for_each(|&r| env.book.ok(r, told.clone(), at));
+            for &record in records {
+                env.book.ok(record, told.clone(), at);
+            }
         }
         (
             Record::Registers(Change::Swap(key, _, update), records),
@@ -273,7 +275,9 @@ fn on_outcome(part: &Part, outcome: &Outcome, seen: &mut BTreeMap<String, Bytes>
                 env.marks.hit(Mark::SwapLost);
             }
             let told = Told::Conditional { applied: *applied, previous: previous.clone() };
-            records.iter().for_each(|&r| env.book.ok(r, told.clone(), at));
+            for &record in records {
+                env.book.ok(record, told.clone(), at);
+            }
         }
         (
             Record::Registers(Change::PutIfAbsent(key, value), records),
@@ -281,7 +285,9 @@ fn on_outcome(part: &Part, outcome: &Outcome, seen: &mut BTreeMap<String, Bytes>
         ) => {
             remember(seen, key, if *applied { Some(value) } else { previous.as_ref() });
             let told = Told::Conditional { applied: *applied, previous: previous.clone() };
-            records.iter().for_each(|&r| env.book.ok(r, told.clone(), at));
+            for &record in records {
+                env.book.ok(record, told.clone(), at);
+            }
         }
         (Record::Increment(increment), Outcome::Conditional { applied, .. }) => {
             env.book.end_increment(*increment, *applied, at);

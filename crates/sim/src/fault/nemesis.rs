@@ -12,6 +12,7 @@ use crate::env::Happening;
 use crate::limits::STORE_COUNT;
 use crate::marks::Mark;
 use crate::network::{Address, exponential};
+use crate::machine::Machine;
 use crate::world::World;
 
 use super::Fault;
@@ -133,7 +134,7 @@ impl World {
 
     fn leader_or_any(&mut self) -> StoreId {
         let leader = self.machines.iter().find(|machine| machine.leads());
-        leader.map(|machine| machine.id()).unwrap_or_else(|| self.nemesis.any_store())
+        leader.map_or_else(|| self.nemesis.any_store(), Machine::id)
     }
 
     fn cut_stores(&mut self, store: StoreId, is_deaf: bool, is_mute: bool) {
@@ -224,7 +225,7 @@ impl World {
     fn transfer(&mut self) {
         let leader = self.leader_or_any();
         let to = self.nemesis.any_store();
-        let index = self.index_of(leader);
+        let index = World::index_of(leader);
         self.machines[index].transfer_leadership(to, &mut self.env);
     }
 

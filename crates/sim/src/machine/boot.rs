@@ -69,7 +69,7 @@ impl Machine {
 
         let (mut applied, membership) = (replica.applied(), replica.membership());
         let found = recovered.groups.remove(&REGION);
-        self.mark_distance(found.as_ref(), applied, env);
+        mark_distance(found.as_ref(), applied, env);
         if env.options.is_mutant(Mutant::ApplyTwice) {
             applied = earlier(found.as_ref(), applied);
         }
@@ -154,17 +154,6 @@ impl Machine {
         Ok(())
     }
 
-    fn mark_distance(&self, found: Option<&Group>, applied: Position, env: &mut Env) {
-        let Some(Group::Whole { hard_state, snapshot, entries }) = found else { return };
-        let last = entries.last().map_or(snapshot.position, |entry| entry.position);
-        if applied.index > last.index {
-            env.marks.hit(Mark::EngineAheadOfLog);
-        }
-        if applied.index < last.index && hard_state.commit > applied.index {
-            env.marks.hit(Mark::EngineBehindLog);
-        }
-    }
-
     fn shard(&mut self, restored: Restored, env: &Env) -> Shard {
         let options = &env.options.store;
         let mut shard = Shard::new(ShardConfig {
@@ -209,4 +198,15 @@ fn earlier(found: Option<&Group>, applied: Position) -> Position {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+fn mark_distance(found: Option<&Group>, applied: Position, env: &mut Env) {
+    let Some(Group::Whole { hard_state, snapshot, entries }) = found else { return };
+    let last = entries.last().map_or(snapshot.position, |entry| entry.position);
+    if applied.index > last.index {
+        env.marks.hit(Mark::EngineAheadOfLog);
+    }
+    if applied.index < last.index && hard_state.commit > applied.index {
+        env.marks.hit(Mark::EngineBehindLog);
+    }
 }

@@ -25,6 +25,7 @@ const SEGMENT_MEAN: Duration = Duration::from_millis(5);
 type File = <SimDisk as kontiki_log::Disk>::File;
 
 /// The log and what waits for it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub(super) struct Writer {
     pub(super) log: Log<SimDisk>,
     /// Tasks that wait for the writer.

@@ -11,10 +11,10 @@
 //! ```
 //!
 //! Readers are refused from 2 to 6. When a chunk turns out damaged after 2 (only possible for a
-//! snapshot larger than [`crate::limits::INSTALL_CHECK_BYTES`]), the marker stays, the replica refuses to apply
-//! or to serve, and only a whole snapshot, the same or a newer one, makes it live again. Step 3
-//! clears what the new descriptor owns, not what the old one did: rows outside may belong to a
-//! region that has come to this store since.
+//! snapshot larger than [`crate::limits::INSTALL_CHECK_BYTES`]), the marker stays, the replica
+//! refuses to apply or to serve, and only a whole snapshot, the same or a newer one, makes it live
+//! again. Step 3 clears what the new descriptor owns, not what the old one did: rows outside may
+//! belong to a region that has come to this store since.
 
 use std::sync::Arc;
 

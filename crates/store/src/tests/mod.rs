@@ -1,4 +1,4 @@
-//! Tests of whole regions: scripts to read, a model to compare with, crashes at every write.
+//! Tests of whole regions: claims to read, a model to compare with, crashes at every write.
 
 mod builders;
 mod crash_in_delete;
@@ -8,4 +8,4 @@ mod node;
 mod opening;
 mod random;
 mod reads;
-mod script;
+mod writes;

@@ -61,15 +61,12 @@ impl Model {
         self.now_ms = self.now_ms.max(header.wall_ms);
         let now_ms = self.now_ms;
         self.sessions.retain(|_, session| session.used_ms + SESSION_TTL_MS >= now_ms);
-        if !self.sessions.contains_key(&header.client) {
-            if !header.open {
-                return vec![Outcome::Refused(Refusal::SessionUnknown); batch.commands.len()];
-            }
-            let lowest = header.lowest;
-            let new = Remembered { lowest, used_ms: now_ms, outcomes: BTreeMap::new() };
-            self.sessions.insert(header.client, new);
+        if !header.open && !self.sessions.contains_key(&header.client) {
+            return vec![Outcome::Refused(Refusal::SessionUnknown); batch.commands.len()];
         }
-        let session = self.sessions.get_mut(&header.client).unwrap();
+        let lowest = header.lowest;
+        let new = Remembered { lowest, used_ms: now_ms, outcomes: BTreeMap::new() };
+        let session = self.sessions.entry(header.client).or_insert(new);
         session.used_ms = now_ms;
         session.lowest = session.lowest.max(header.lowest);
         let lowest = session.lowest;
