@@ -205,11 +205,13 @@ impl Chaos {
         endpoints: &[String],
     ) -> Result<bool, String> {
         await_ready(runtime, cluster, Some(books)).map_err(|failure| failure.message)?;
-        let verified = runtime.block_on(tokio::time::timeout(PATIENCE, async {
+        let compare = async {
             let client = load::client(endpoints).await?;
             verify::data(&client, books).await?;
             verify::replicas_equal(&client, endpoints).await
-        }));
+        };
+        // The timer needs the runtime around it from its birth.
+        let verified = runtime.block_on(async { tokio::time::timeout(PATIENCE, compare).await });
         match verified {
             Ok(Ok(equal)) => Ok(equal),
             Ok(Err(error)) => Err(error.to_string()),
