@@ -254,12 +254,18 @@ impl FaultOptions {
         if hat.is_empty() {
             hat.push(Fault::CrashOne);
         }
+        let partition_max = millis(*rng.pick(&[500, 3_000, 15_000]));
+        let down_max = millis(*rng.pick(&[50, 1_000, 10_000]));
+        let pause_max = millis(*rng.pick(&[200, 2_000, 8_000]));
+        // Faults that pile up without end leave no time in which anything is done.
+        let longest = partition_max.max(down_max).max(pause_max);
+        let every_mean = millis(*rng.pick(&[300, 1_000, 3_000, 10_000])).max(longest / 5);
         Self {
-            every_mean: millis(*rng.pick(&[300, 1_000, 3_000, 10_000])),
+            every_mean,
             hat,
-            partition_max: millis(*rng.pick(&[500, 3_000, 15_000])),
-            down_max: millis(*rng.pick(&[50, 1_000, 10_000])),
-            pause_max: millis(*rng.pick(&[200, 2_000, 8_000])),
+            partition_max,
+            down_max,
+            pause_max,
             slow_factor: *rng.pick(&[5, 50, 300]),
             temptation: *rng.pick(&[0, 0, 5, 40]),
         }

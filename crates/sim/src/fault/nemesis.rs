@@ -10,9 +10,9 @@ use kontiki_types::StoreId;
 
 use crate::env::Happening;
 use crate::limits::STORE_COUNT;
+use crate::machine::Machine;
 use crate::marks::Mark;
 use crate::network::{Address, exponential};
-use crate::machine::Machine;
 use crate::world::World;
 
 use super::Fault;
