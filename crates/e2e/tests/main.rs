@@ -68,9 +68,10 @@ fn chaos_finds_nothing_lost_doubled_or_stale() {
     let dir = temporary();
     let json = dir.path().join("chaos.json");
     let json = json.to_str().expect("text");
-    for engine in ["fjall", "memory"] {
-        let mut args = vec!["chaos", "--kill", "1s", "--pause", "2s", "--for", "8s"];
+    for (engine, pause) in [("fjall", None), ("memory", None), ("fjall", Some("2s"))] {
+        let mut args = vec!["chaos", "--kill", "1s", "--for", "8s"];
         args.extend(["--engine", engine, "--json", json]);
+        args.extend(pause.iter().flat_map(|pause| ["--pause", pause]));
         let words = "/usr/share/dict/words";
         if Path::new(words).exists() {
             args.extend(["--input", words]);
@@ -83,8 +84,8 @@ fn chaos_finds_nothing_lost_doubled_or_stale() {
             assert_eq!(report[zero], 0, "{engine}: {report}");
         }
         assert_eq!(report["replicas_equal"], true, "{engine}: {report}");
-        assert!(report["kills"].as_u64() >= Some(3), "{engine}: {report}");
-        assert!(report["pauses"].as_u64() >= Some(1), "{engine}: {report}");
+        let faults = report["kills"].as_u64().zip(report["pauses"].as_u64());
+        assert!(faults.is_some_and(|(kills, pauses)| kills + pauses >= 3), "{engine}: {report}");
         assert!(report["acked"].as_u64() > Some(100), "{engine}: {report}");
     }
 }
