@@ -1,8 +1,8 @@
 //! The bytes of a section: changes of one group, in order.
 //!
-//! [`Change`] is a [`Record`] without its group, plus what only the log itself writes. Borrowed when
-//! it is written, owned when it is read. The meaning of a kind byte never changes: old logs are
-//! replayed by new releases.
+//! [`Change`] is a [`Record`] without its group, plus what only the log itself writes. Borrowed
+//! when it is written, owned when it is read. The meaning of a kind byte never changes: old logs
+//! are replayed by new releases.
 
 use std::borrow::Cow;
 

@@ -4,7 +4,7 @@
 //! is left is always a whole end of history. What little holds the oldest segment back is written
 //! once more, the whole state of a group at a time and in one change, so that a crash leaves the
 //! old state or the new one and never parts of both (raft-engine#288). Files are touched again only
-//! when the note that they are not needed is durable ([`crate::segments`]).
+//! when the note that they are not needed is durable.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, btree_map};

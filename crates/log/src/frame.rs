@@ -12,7 +12,7 @@ use crate::header::{u32_at, u64_at};
 use crate::limits::{FRAME_ALIGN, PAGE_BYTES};
 
 /// Bytes of a head without sections.
-pub(crate) const HEAD_BYTES: usize = 48;
+pub(crate) const HEAD_BYTES: usize = 56;
 /// Bytes of one section's line in the head.
 pub(crate) const SECTION_HEAD_BYTES: usize = 24;
 
@@ -50,6 +50,8 @@ pub(crate) struct Marks {
     pub(crate) oldest: u64,
     /// First frame of that segment.
     pub(crate) start: u64,
+    /// The segment in which the log goes on, when this is the last frame of its own; else 0.
+    pub(crate) next: u64,
 }
 
 /// One group's part of a frame, as the head tells it.
@@ -111,6 +113,7 @@ impl Head {
             synced: u64_at(head, 24),
             oldest: u64_at(head, 32),
             start: u64_at(head, 40),
+            next: u64_at(head, 48),
         };
         Some(Self { marks, sections, bytes: total })
     }
@@ -212,7 +215,7 @@ impl Builder {
         head.extend_from_slice(&narrow(head_len).to_le_bytes());
         head.extend_from_slice(&narrow(self.bytes.len() - head_len).to_le_bytes());
         head.extend_from_slice(&narrow(self.sections.len()).to_le_bytes());
-        for field in [marks.seq, marks.synced, marks.oldest, marks.start] {
+        for field in [marks.seq, marks.synced, marks.oldest, marks.start, marks.next] {
             head.extend_from_slice(&field.to_le_bytes());
         }
         for section in &self.sections {

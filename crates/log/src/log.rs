@@ -7,7 +7,7 @@ use kontiki_types::RegionId;
 
 use crate::broken::{self, Broken};
 use crate::change::{Change, entry_bytes_max};
-use crate::frame::{Builder, HEAD_BYTES, Marks, align};
+use crate::frame::{Builder, HEAD_BYTES, Marks, Salt, align};
 use crate::header::HEADER_BYTES;
 use crate::index::{Index, Place};
 use crate::limits::{ENTRY_OVERHEAD_BYTES, FRAME_BYTES_MAX, PAGE_BYTES};
@@ -64,6 +64,7 @@ impl<D: Disk> Log<D> {
                 synced: opened.next - 1,
                 oldest: opened.oldest,
                 start: opened.start,
+                next: 0,
             },
             to_confirm: opened.next - 1,
             confirmed: 0,
@@ -135,7 +136,12 @@ impl<D: Disk> Log<D> {
             // On a page of its own (in the next segment, if need be): a sector that goes bad must
             // not take the last frame and the note of it at once.
             let active = self.segments.active_mut();
-            active.offset = active.offset.next_multiple_of(PAGE_BYTES);
+            let page = active.offset.next_multiple_of(PAGE_BYTES);
+            if page + 2 * HEAD_BYTES as u64 <= active.header.bytes {
+                active.offset = page;
+            } else {
+                self.rotate()?;
+            }
             self.write_frame(&[], &mut WriteStats::default())?;
         }
         Ok(())
@@ -268,7 +274,7 @@ impl<D: Disk> Log<D> {
     pub(crate) fn frame_bytes_max(&self) -> usize {
         let segment = usize::try_from(self.config.segment_bytes - HEADER_BYTES)
             .expect("a segment fits in memory");
-        segment.min(FRAME_BYTES_MAX) - HEAD_BYTES - ENTRY_OVERHEAD_BYTES
+        segment.min(FRAME_BYTES_MAX) - 2 * HEAD_BYTES - ENTRY_OVERHEAD_BYTES
     }
 
     /// Writes changes as one frame, or several when they do not fit one.
@@ -318,18 +324,13 @@ impl<D: Disk> Log<D> {
         let order = by_group(changes);
         self.check(changes, &order)?;
         self.build(changes, &order);
-        if self.segments.active_mut().offset + self.builder.len()
-            > self.segments.active_mut().header.bytes
-        {
+        if !self.has_room() {
             self.rotate()?;
             stats.rotations += 1;
+            self.build(changes, &order);
         }
         let seq = self.marks.seq;
-        let bytes = self.write_built()?;
-        let active = self.segments.active_mut();
-        let (salt, offset) = (active.header.salt(), active.offset);
-        active.first.get_or_insert(seq);
-        active.offset = align(offset + bytes.frame);
+        let (salt, offset) = self.append_built(stats)?;
         for ((at, section), run) in self.builder.placed(offset).zip(groups_of(changes, &order)) {
             let place =
                 Place { segment: salt.number, offset: at, len: section.len, crc: section.crc };
@@ -338,16 +339,16 @@ impl<D: Disk> Log<D> {
                 self.index.apply(*group, change, seq, place);
             }
         }
-        self.marks.seq += 1;
-        self.confirmed = self.marks.synced;
         if !changes.is_empty() {
             self.to_confirm = seq;
         }
-        stats.frames += 1;
-        stats.bytes += bytes.written;
-        self.stats.frames += 1;
-        self.stats.bytes += bytes.written;
         Ok(())
+    }
+
+    /// What was built fits the active segment and leaves room for the frame that ends it.
+    fn has_room(&self) -> bool {
+        let active = self.segments.active().expect("an open log has an active segment");
+        align(active.offset + self.builder.len()) + HEAD_BYTES as u64 <= active.header.bytes
     }
 
     /// Every change may follow what its group logged before.
@@ -377,52 +378,56 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Writes what was built at the end of the active segment.
-    fn write_built(&mut self) -> Result<Written, Error> {
+    /// Writes what was built as the next frame of the active segment; returns where it stands.
+    fn append_built(&mut self, stats: &mut WriteStats) -> Result<(Salt, u64), Error> {
         let active = self.segments.active_mut();
-        let (offset, number) = (active.offset, active.header.number);
+        let (offset, header) = (active.offset, active.header);
         let frame = self.builder.len();
-        let bytes = self.builder.seal(self.marks, active.header.salt(), offset);
+        let bytes = self.builder.seal(self.marks, header.salt(), offset);
         let written = bytes.len() as u64;
-        assert!(
-            offset + written <= active.header.bytes,
-            "frame beyond the end of segment {number}"
-        );
+        assert!(offset + written <= header.bytes, "a frame beyond the end of {header:?}");
         if let Err(error) = active.file.write_at(offset, bytes) {
             // All of it may have arrived nevertheless. It must not be found again behind a frame
             // that takes its place, so its head is blotted out.
             let taken_back = active.file.write_at(offset, &[0; HEAD_BYTES]);
             self.poisoned |= taken_back.is_err();
-            return Err(Error::io("write", &name::segment(number), error));
+            return Err(Error::io("write", &name::segment(header.number), error));
         }
-        Ok(Written { frame, written })
+        active.first.get_or_insert(self.marks.seq);
+        active.offset = align(offset + frame);
+        self.marks.seq += 1;
+        self.confirmed = self.marks.synced;
+        stats.frames += 1;
+        stats.bytes += written;
+        self.stats.frames += 1;
+        self.stats.bytes += written;
+        Ok((header.salt(), offset))
     }
 
-    /// Goes on in the next segment.
+    /// Goes on in the next segment. The last frame of this one says which that is, so that it
+    /// cannot vanish unnoticed.
     fn rotate(&mut self) -> Result<(), Error> {
-        // Frames of the next segment then prove that those of this one were durable.
-        if !broken::is(Broken::SyncAtRotation) {
-            self.sync()?;
-        }
         if self.segments.ready_count() == 0 {
             let request = self.segments.request(&self.config, self.marks.synced);
             let prepared = prepare_segment(&self.disk, &request)?;
             self.segments.add_ready(prepared);
             self.stats.prepared_inline += 1;
         }
+        self.marks.next = self.segments.next_ready().expect("a segment is ready");
+        self.builder.begin(0);
+        let ended = self.append_built(&mut WriteStats::default());
+        self.marks.next = 0;
+        ended?;
+        // Frames of the next segment then prove that those of this one were durable. An error
+        // poisons, so this segment is never written behind its end.
+        if !broken::is(Broken::SyncAtRotation) {
+            self.sync()?;
+        }
         let rotated = self.segments.rotate();
         assert!(rotated, "a segment was ready");
         self.stats.rotations += 1;
         Ok(())
     }
-}
-
-/// What reached the disk.
-struct Written {
-    /// Bytes of the frame.
-    frame: u64,
-    /// The same with padding.
-    written: u64,
 }
 
 /// The places of the changes, those of one group together, each group's in order.

@@ -1,4 +1,5 @@
-//! Segments are made ready away from the hot path: pre-written (or recycled), headed, named, synced.
+//! Segments are made ready away from the hot path: pre-written (or recycled), headed, named,
+//! synced.
 //!
 //! The host runs [`prepare_segment`] and [`remove_segments`] on any thread; they touch only files
 //! that the log does not use. A segment that crashes half-way is known by its name and removed at

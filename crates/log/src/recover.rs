@@ -8,7 +8,7 @@
 //! 5. Erase what does not count, sync what does, and only then hand out anything.
 
 use crate::broken::{self, Broken};
-use crate::frame::{HEAD_BYTES, Head};
+use crate::frame::{HEAD_BYTES, Head, Marks};
 use crate::header::{HEADER_BYTES, Header, Unusable};
 use crate::name::{self, Kind};
 use crate::prepare::{Prepared, prepare_segment, sync_dir};
@@ -38,8 +38,11 @@ struct Verdict {
     oldest: u64,
     /// First frame of that segment.
     start: u64,
-    /// A segment behind the last frame cannot be read, or was cut: what it held is unknown.
+    /// A segment behind the last frame is missing, was cut, or cannot be read: what it held is
+    /// unknown.
     blind: bool,
+    /// The last frame ends its segment.
+    ended: bool,
 }
 
 /// An opened log, before it becomes one.
@@ -125,6 +128,17 @@ impl<F: File> Directory<F> {
             .iter()
             .flat_map(|segment| segment.frames.iter().map(move |&frame| (segment, frame)))
     }
+
+    /// Frames may have stood behind the last one, which stands in the segment `last`, in a segment
+    /// that is missing, was cut, or cannot be read.
+    fn is_blind(&self, last: u64, marks: Marks) -> bool {
+        let unreadable = self.unreadable.iter().any(|&n| n >= marks.oldest && n > last);
+        let cut = |segment: &Scanned<F>| {
+            !segment.is_full_length() && segment.header.number >= last.max(marks.oldest)
+        };
+        let there = self.segments.iter().any(|segment| segment.header.number == marks.next);
+        unreadable || self.segments.iter().any(cut) || (marks.next > 0 && !there)
+    }
 }
 
 /// Decides which frames count.
@@ -153,20 +167,16 @@ fn judge<F: File>(directory: &Directory<F>) -> Result<Verdict, Error> {
         }
         kept = Some((segment.header.number, frame));
     }
-    let last = kept.map_or(0, |(_, frame)| frame.marks.seq);
-    let oldest = kept.map_or(0, |(_, frame)| frame.marks.oldest);
     let last_segment = kept.map_or(0, |(number, _)| number);
+    let marks = kept.map_or(Marks { start: 1, ..Marks::default() }, |(_, frame)| frame.marks);
     Ok(Verdict {
         cut: cut.unwrap_or(u64::MAX),
         watermark,
-        last,
-        oldest,
-        start: kept.map_or(1, |(_, frame)| frame.marks.start),
-        blind: directory.unreadable.iter().any(|&n| n >= oldest && n > last_segment)
-            || directory
-                .segments
-                .iter()
-                .any(|s| !s.is_full_length() && s.header.number >= last_segment),
+        last: marks.seq,
+        oldest: marks.oldest,
+        start: marks.start,
+        blind: directory.is_blind(last_segment, marks),
+        ended: marks.next > 0,
     })
 }
 
@@ -246,7 +256,7 @@ fn place<D: Disk>(
         .filter(|segment| !segment.frames.is_empty())
         .map(|segment| segment.header.number)
         .max();
-    let damaged_end = verdict.blind || verdict.watermark > verdict.last;
+    let no_further = verdict.ended || verdict.blind || verdict.watermark > verdict.last;
     let mut segments = Segments::new();
     for number in directory.unreadable {
         segments.note_number(number);
@@ -260,7 +270,7 @@ fn place<D: Disk>(
         let (header, end) = (segment.header, segment.end());
         if number < verdict.oldest {
             segments.free(header, 0);
-        } else if Some(number) == highest_used && usable && !damaged_end {
+        } else if Some(number) == highest_used && usable && !no_further {
             segments.activate(Active { header, file: segment.file, offset: end, first });
         } else if first.is_some() {
             segments.seal(number, Sealed { header: Some(header), first });

@@ -1,6 +1,7 @@
 //! What the log found when it was opened: per group what is whole, and what is not.
 //!
-//! Handed to the host once, by [`crate::Log::open`]. The log keeps no entries of its own after that.
+//! Handed to the host once, by [`crate::Log::open`]. The log keeps no entries of its own after
+//! that.
 
 use std::collections::BTreeMap;
 

@@ -183,6 +183,11 @@ impl<F> Segments<F> {
         self.sealed.len() + usize::from(self.active.is_some())
     }
 
+    /// Number of the segment that is put into use next.
+    pub(crate) fn next_ready(&self) -> Option<u64> {
+        self.ready.front().map(|ready| ready.header.number)
+    }
+
     /// Ready segments.
     pub(crate) fn ready_count(&self) -> usize {
         self.ready.len()

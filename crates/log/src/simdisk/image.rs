@@ -201,8 +201,10 @@ impl Image {
         let file = self.inode(inode);
         match verdict {
             Verdict::Do => {
-                file.durable.clone_from(&file.seen);
-                file.pending.clear();
+                // Not simply what is seen: bytes that a failed sync dropped are seen and clean.
+                for write in file.pending.drain(..) {
+                    write.apply(&mut file.durable, 0, usize::MAX);
+                }
                 Ok(())
             }
             Verdict::Pretend => Ok(()),
