@@ -27,6 +27,7 @@ impl Output {
     ///
     /// # Panics
     /// When it did not.
+    #[expect(clippy::return_self_not_must_use, reason = "the check is the point")]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         self
