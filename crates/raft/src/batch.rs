@@ -106,8 +106,9 @@ pub enum Notice {
         /// What.
         membership: Membership,
     },
-    /// A follower's log cannot be continued: make a snapshot and stream it there. Answer with
-    /// `on_snapshot_sent`.
+    /// A follower's log cannot be continued: make a snapshot and stream it there, closed by a
+    /// `Snapshot` message in the term this peer has **now**, when the notice is taken; by the time
+    /// the stream ends this peer may be in another one. Answer with `on_snapshot_sent`.
     SnapshotWanted {
         /// Who needs it.
         to: PeerId,

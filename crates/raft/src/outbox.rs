@@ -45,6 +45,12 @@ impl Outbox {
         self.send.retain(|outgoing| outgoing.after == Seq(0));
     }
 
+    /// The reign ends within a round: the driver would stream the snapshots it asked for in the
+    /// name of the next term, as if this peer led it.
+    pub(crate) fn drop_snapshots_wanted(&mut self) {
+        self.notices.retain(|notice| !matches!(notice, Notice::SnapshotWanted { .. }));
+    }
+
     /// Move everything into the batch.
     pub(crate) fn drain_into(&mut self, batch: &mut Batch) {
         batch.send.append(&mut self.send);

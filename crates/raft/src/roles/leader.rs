@@ -170,6 +170,7 @@ impl Leader {
     /// The reign ends: whoever waits is told.
     pub(crate) fn leave(&mut self, shared: &mut Shared) {
         self.reads.fail_all(shared);
+        shared.outbox.drop_snapshots_wanted();
         if let Some(Transfer { to, deadline }) = self.transfer.take() {
             shared.handover = Some(Handover { to, deadline });
         }

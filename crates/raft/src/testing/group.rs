@@ -17,7 +17,7 @@ use super::network::Network;
 use super::safety::{Safety, Witness};
 use crate::invariants::{self, Observed};
 use crate::{
-    Batch, Config, Node, Notice, Outgoing, ProposeError, ReadError, ReadId, Restored, Seq,
+    Batch, Config, Node, Notice, Outgoing, ProposeError, ReadError, ReadId, Restored, Seq, StoreOp,
     TransferError, describe,
 };
 
@@ -37,8 +37,8 @@ pub struct Replica {
     pub machine: Machine,
     /// Messages that wait for the disk.
     gated: Vec<Outgoing>,
-    /// Snapshots it was asked for: to whom, session.
-    pub wanted: Vec<(PeerId, u64)>,
+    /// Snapshots it was asked for: to whom, session, in which term.
+    pub wanted: Vec<(PeerId, u64, Term)>,
     /// An install it was asked for.
     pub installing: Option<SnapshotMeta>,
     /// For each read under way, what was committed anywhere when it was asked.
@@ -62,8 +62,8 @@ pub struct Group {
     trace: Vec<String>,
     /// Rendering costs more than the rest: off for long random runs.
     pub tracing: bool,
-    /// Reads answered so far.
-    pub reads_done: u64,
+    /// How often what happened so far, by a word for each: shows which rare paths a test reached.
+    pub marks: BTreeMap<&'static str, u64>,
 }
 
 impl Group {
@@ -87,7 +87,7 @@ impl Group {
             snapshots: BTreeMap::new(),
             trace: Vec::new(),
             tracing: true,
-            reads_done: 0,
+            marks: BTreeMap::new(),
         };
         for peer in membership.peers() {
             let mut config = Config::new(peer.id, peer.id.0, codec::READABLE);
@@ -236,10 +236,10 @@ impl Group {
         if replica.wanted.is_empty() {
             return false;
         }
-        let (to, session) = replica.wanted.remove(0);
+        let (to, session, term) = replica.wanted.remove(0);
         let state = replica.machine.state().clone();
         let node = replica.node.as_ref().expect("a crash forgets what was wanted");
-        let (position, term) = (state.position, node.term());
+        let position = state.position;
         let membership = node.membership_at(position.index).expect("applied is in the log").clone();
         let meta = SnapshotMeta { position, membership };
         self.line(format!("{id} streams {} to {to}", describe::snapshot(&meta)));
@@ -366,6 +366,7 @@ impl Group {
             self.on_notice(id, notice);
         }
         if let Some(op) = batch.store {
+            self.mark_op(id, &op);
             self.line(format!("  {id} {}", describe::store_op(&op)));
             self.replica_mut(id).disk.write(op);
         }
@@ -384,28 +385,49 @@ impl Group {
         self.replica_mut(id).machine.queue.extend(batch.apply);
         for ready in batch.reads {
             self.line(format!("  {id} read {} at {}", ready.id.0, ready.index));
-            self.reads_done += 1;
+            self.mark("read answered");
             let asked = self.replica_mut(id).reads.remove(&ready.id).expect("it was asked");
             assert!(ready.index >= asked, "{id}: read at {}, {asked} was committed", ready.index);
         }
         for read in batch.reads_failed {
             self.line(format!("  {id} read {} failed", read.0));
+            self.mark("read failed");
             self.replica_mut(id).reads.remove(&read).expect("it was asked");
+        }
+    }
+
+    fn mark_op(&mut self, id: PeerId, op: &StoreOp) {
+        if let Some(stored) = &op.snapshot {
+            self.mark(if stored.keep_tail { "restart, tail kept" } else { "restart" });
+        }
+        let first = op.entries.first().map(|entry| entry.position.index);
+        let stored = self.replica_mut(id).disk.stored();
+        if stored.entries.last().is_some_and(|last| first <= Some(last.position.index))
+            && first.is_some()
+        {
+            self.mark("truncation");
         }
     }
 
     fn on_notice(&mut self, id: PeerId, notice: Notice) {
         self.line(format!("  {id} {}", describe::notice(&notice)));
+        self.mark(match notice {
+            Notice::SnapshotWanted { .. } => "snapshot wanted",
+            Notice::SnapshotInstall(_) => "snapshot installed",
+            Notice::LeaderStart { .. } => "leader elected",
+            Notice::LeaderStop { .. } => "leader stepped down",
+            Notice::LeaderChanged { .. } => "leader changed",
+            Notice::MembershipAppended(_) => "membership appended",
+            Notice::MembershipCommitted { .. } => "membership committed",
+            Notice::TransferEnded { done: true, .. } => "transfer done",
+            Notice::TransferEnded { done: false, .. } => "transfer given up",
+        });
         let replica = self.replica_mut(id);
-        match notice {
-            Notice::SnapshotWanted { to, session } => replica.wanted.push((to, session)),
-            Notice::SnapshotInstall(meta) => replica.installing = Some(meta),
-            Notice::LeaderStart { .. }
-            | Notice::LeaderStop { .. }
-            | Notice::LeaderChanged { .. }
-            | Notice::MembershipAppended(_)
-            | Notice::MembershipCommitted { .. }
-            | Notice::TransferEnded { .. } => {}
+        if let Notice::SnapshotWanted { to, session } = notice {
+            let term = replica.node.as_ref().expect("it said so just now").term();
+            replica.wanted.push((to, session, term));
+        } else if let Notice::SnapshotInstall(meta) = notice {
+            replica.installing = Some(meta);
         }
     }
 
@@ -442,6 +464,10 @@ impl Group {
 
     fn replica_mut(&mut self, id: PeerId) -> &mut Replica {
         self.replicas.get_mut(&id).unwrap_or_else(|| panic!("no {id}"))
+    }
+
+    fn mark(&mut self, word: &'static str) {
+        *self.marks.entry(word).or_default() += 1;
     }
 
     fn line(&mut self, line: String) {

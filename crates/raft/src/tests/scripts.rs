@@ -1,0 +1,403 @@
+//! Runs the golden scripts of `testscripts/`: commands on a group, and the full trace of what
+//! followed. Update with `UPDATE_GOLDENFILES=1`, then read every changed line.
+//!
+//! A line that begins with `»` is a message that arrives; indented lines are what a node did about
+//! it: state changes, notices, its store operation, messages (`, after #2`: once that operation is
+//! durable), reads. Nothing happens by itself: messages wait in the network until `deliver`, disks
+//! until `sync`, state machines until `apply`; `settle` does all of it until nothing is left.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kontiki_types::{Body, Index, Membership, Message, Peer, PeerId, PeerRole, StoreId};
+
+use crate::testing::codec;
+use crate::testing::group::Group;
+use crate::{ReadId, describe};
+
+test_each_file::test_each_path! { in "./crates/raft/src/testscripts" as scripts => run }
+
+fn run(path: &Path) {
+    goldenscript::run(&mut Script::default(), path).expect("a script that can be read");
+}
+
+/// What a script can say. Peers are numbers.
+#[derive(goldenscript::Command)]
+enum Command {
+    /// Create a group of so many voters, then learners; the last `unborn` peers await a snapshot.
+    Group {
+        voters: u64,
+        #[arg(key, optional)]
+        learners: u64,
+        #[arg(key, optional)]
+        unborn: u64,
+        /// Exact membership in place of the counts, as in `1v 2v 3l`.
+        #[arg(key)]
+        members: Option<String>,
+        #[arg(key)]
+        window: Option<usize>,
+        #[arg(key)]
+        window_bytes: Option<usize>,
+        #[arg(key)]
+        append_bytes: Option<usize>,
+        #[arg(key)]
+        apply_bytes: Option<usize>,
+        #[arg(key)]
+        uncommitted_bytes: Option<usize>,
+        #[arg(key)]
+        reads: Option<usize>,
+    },
+    /// Elect this peer and let everything come to rest, unseen.
+    Elect(u64),
+    /// Ask for an election.
+    Campaign(u64),
+    /// Append entries at this peer, one for each word.
+    Propose(u64, Vec<String>),
+    /// Append one entry if the term is the expected one.
+    ProposeIn { peer: u64, term: u64, data: String },
+    /// Ask for a read index.
+    Read(u64, Vec<u64>),
+    /// Hand leadership from one peer to another.
+    Transfer(u64, u64),
+    /// Let the oldest messages arrive.
+    Deliver {
+        #[arg(key)]
+        from: Option<u64>,
+        #[arg(key)]
+        to: Option<u64>,
+        #[arg(key)]
+        count: Option<usize>,
+    },
+    /// Lose the oldest messages.
+    Drop {
+        #[arg(key)]
+        from: Option<u64>,
+        #[arg(key)]
+        to: Option<u64>,
+        #[arg(key)]
+        count: Option<usize>,
+    },
+    /// Put the oldest messages aside; `copy` leaves them under way as well.
+    Hold {
+        #[arg(key)]
+        from: Option<u64>,
+        #[arg(key)]
+        to: Option<u64>,
+        #[arg(key)]
+        count: Option<usize>,
+        #[arg(key, optional)]
+        copy: bool,
+    },
+    /// What was put aside arrives.
+    Release,
+    /// Operations become durable, all or so many.
+    Sync {
+        peer: u64,
+        #[arg(key)]
+        count: Option<usize>,
+    },
+    /// Apply what was handed out.
+    Apply(u64),
+    /// Deliver, sync and apply until nothing is left to do.
+    Settle,
+    /// So many milliseconds pass; nobody is told.
+    Wait(u64),
+    /// Tell these peers the time.
+    Time(Vec<u64>),
+    /// Let time pass until this peer's deadline, and tell it.
+    Timeout(u64),
+    /// Cut a peer off, or only its link to another, both ways.
+    Cut(u64, Option<u64>),
+    /// Mend all links.
+    Heal,
+    /// Lose power; of the operations on their way, so many reached the disk.
+    Crash {
+        peer: u64,
+        #[arg(key, optional)]
+        kept: usize,
+    },
+    /// Start again.
+    Start(u64),
+    /// Cut the log.
+    Compact(u64, u64),
+    /// Stream a snapshot that was asked for.
+    Stream(u64, Option<String>),
+    /// Install a snapshot that arrived.
+    Install(u64, Option<String>),
+    /// Only the state machine has it; the node is not told yet.
+    InstallMachine(u64),
+    /// The transport lost its way.
+    Unreachable(u64, u64),
+    /// A message that no node sent in this script: `inject 1 2 3 vote last=4@2`.
+    Inject {
+        from: u64,
+        to: u64,
+        term: u64,
+        kind: String,
+        #[arg(key)]
+        index: Option<u64>,
+        #[arg(key)]
+        session: Option<u64>,
+    },
+    /// How these peers stand.
+    Status(#[arg(many, optional)] Vec<u64>),
+    /// How far a leader's followers are.
+    Progress(u64),
+    /// A peer's log in memory.
+    Log(u64),
+    /// What is durable.
+    Disk(u64),
+    /// What a state machine holds.
+    State(u64),
+    /// What is under way.
+    Network,
+}
+
+#[derive(Default)]
+struct Script {
+    group: Option<Group>,
+}
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+impl goldenscript::Runner for Script {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, _: &goldenscript::Context) -> Result<String> {
+        if let Some(group) = create(command) {
+            self.group = Some(group);
+        } else {
+            let group = self.group.as_mut().ok_or("begin with `group`")?;
+            let said = event(group, command)?;
+            let looked = look(group, command)?;
+            return Ok(group.take_trace() + &said + &looked);
+        }
+        Ok(self.group.as_mut().map(Group::take_trace).unwrap_or_default())
+    }
+}
+
+fn create(command: &Command) -> Option<Group> {
+    let Command::Group { voters, learners, unborn, members, .. } = command else { return None };
+    let count = voters + learners;
+    let role = |n| if n <= *voters { PeerRole::Voter } else { PeerRole::Learner };
+    let peer = |n| Peer { id: PeerId(n), store: StoreId(n), role: role(n) };
+    let membership = match members {
+        Some(text) => codec::decode(Bytes::from(text.clone())).expect("a membership"),
+        None => Membership::new((1..=count).map(peer)),
+    };
+    let unborn: Vec<PeerId> = (count - unborn + 1..=count).map(PeerId).collect();
+    Some(Group::with_unborn(&membership, &unborn, |config| configure(config, command)))
+}
+
+fn configure(config: &mut crate::Config, command: &Command) {
+    let Command::Group {
+        window,
+        window_bytes,
+        append_bytes,
+        apply_bytes,
+        uncommitted_bytes,
+        reads,
+        ..
+    } = command
+    else {
+        return;
+    };
+    let set = |field: &mut usize, value: &Option<usize>| *field = value.unwrap_or(*field);
+    set(&mut config.inflight_messages_max, window);
+    set(&mut config.inflight_bytes_max, window_bytes);
+    set(&mut config.append_bytes_max, append_bytes);
+    set(&mut config.apply_bytes_max, apply_bytes);
+    set(&mut config.uncommitted_bytes_max, uncommitted_bytes);
+    set(&mut config.reads_max, reads);
+}
+
+/// Commands that make something happen.
+fn event(group: &mut Group, command: &Command) -> Result<String> {
+    match command {
+        Command::Elect(peer) => elect(group, PeerId(*peer)),
+        Command::Campaign(peer) => group.campaign(PeerId(*peer)),
+        Command::Propose(peer, words) => {
+            for word in words {
+                group.propose(PeerId(*peer), Bytes::from(word.clone()))?;
+            }
+        }
+        Command::ProposeIn { peer, term, data } => {
+            let term = kontiki_types::Term(*term);
+            group.propose_in(PeerId(*peer), Bytes::from(data.clone()), Some(term))?;
+        }
+        Command::Read(peer, reads) => {
+            for &read in reads {
+                group.read(PeerId(*peer), ReadId(read))?;
+            }
+        }
+        Command::Transfer(peer, to) => group.transfer(PeerId(*peer), PeerId(*to))?,
+        Command::Sync { peer, count } => {
+            let mut left = count.unwrap_or(usize::MAX);
+            while left > 0 && group.sync(PeerId(*peer)) {
+                left -= 1;
+            }
+        }
+        Command::Apply(peer) => drop(group.apply(PeerId(*peer))),
+        Command::Settle => group.run_until_idle(),
+        Command::Wait(ms) => group.now = group.now + Duration::from_millis(*ms),
+        Command::Time(peers) => peers.iter().for_each(|&peer| group.on_time(PeerId(peer))),
+        Command::Timeout(peer) => {
+            let deadline = group.node(PeerId(*peer)).next_deadline().ok_or("no deadline")?;
+            group.now = group.now.max(deadline);
+            group.on_time(PeerId(*peer));
+        }
+        Command::Crash { peer, kept } => group.crash(PeerId(*peer), *kept),
+        Command::Start(peer) => group.start(PeerId(*peer)),
+        Command::Compact(peer, to) => {
+            let start = group.compact(PeerId(*peer), Index(*to));
+            return Ok(start.map_or("stays\n".into(), |start| format!("starts after {start}\n")));
+        }
+        Command::Stream(peer, fail) => {
+            found(group.stream_snapshot(PeerId(*peer), fail.is_none()), "no snapshot is wanted")?;
+        }
+        Command::Install(peer, fail) => {
+            found(group.install(PeerId(*peer), fail.is_none()), "nothing to install")?;
+        }
+        Command::InstallMachine(peer) => {
+            found(group.install_machine(PeerId(*peer), true), "nothing to install")?;
+        }
+        Command::Unreachable(peer, to) => group.unreachable(PeerId(*peer), PeerId(*to)),
+        _ => return network(group, command),
+    }
+    Ok(String::new())
+}
+
+fn found(found: bool, otherwise: &str) -> Result<()> {
+    if found { Ok(()) } else { Err(otherwise.into()) }
+}
+
+/// Commands about messages and links.
+fn network(group: &mut Group, command: &Command) -> Result<String> {
+    match command {
+        Command::Deliver { from, to, count } => {
+            for message in pick(group, *from, *to, *count)? {
+                group.deliver(message);
+            }
+        }
+        Command::Drop { from, to, count } => {
+            return Ok(rendered("lost ", &pick(group, *from, *to, *count)?));
+        }
+        Command::Hold { from, to, count, copy } => {
+            let messages = pick(group, *from, *to, *count)?;
+            if *copy {
+                for message in messages.clone() {
+                    group.network.send(message);
+                }
+            }
+            let output = rendered("held ", &messages);
+            group.network.held.extend(messages);
+            return Ok(output);
+        }
+        Command::Release => {
+            for message in std::mem::take(&mut group.network.held) {
+                group.deliver(message);
+            }
+        }
+        Command::Cut(peer, other) => {
+            let others: Vec<PeerId> = match other {
+                Some(other) => vec![PeerId(*other)],
+                None => group.replicas.keys().copied().collect(),
+            };
+            for other in others {
+                group.network.set_cut(PeerId(*peer), other, true);
+                group.network.set_cut(other, PeerId(*peer), true);
+            }
+        }
+        Command::Heal => group.network.heal(),
+        Command::Inject { from, to, term, kind, index, session } => {
+            let index = Index(index.unwrap_or_default());
+            let body = invent(kind, index, session.unwrap_or_default())?;
+            let (from, to) = (PeerId(*from), PeerId(*to));
+            group.deliver(Message { from, to, term: kontiki_types::Term(*term), body });
+        }
+        _ => {}
+    }
+    Ok(String::new())
+}
+
+fn pick(
+    group: &mut Group,
+    from: Option<u64>,
+    to: Option<u64>,
+    count: Option<usize>,
+) -> Result<Vec<Message>> {
+    let messages = group.network.take_matching(count.unwrap_or(usize::MAX), |message| {
+        from.is_none_or(|from| message.from == PeerId(from))
+            && to.is_none_or(|to| message.to == PeerId(to))
+    });
+    if messages.is_empty() { Err("no such message is under way".into()) } else { Ok(messages) }
+}
+
+fn rendered(prefix: &str, messages: &[Message]) -> String {
+    messages.iter().map(|m| format!("{prefix}{}\n", describe::message(m))).collect()
+}
+
+/// The few messages that only a late or foreign peer would send.
+fn invent(kind: &str, index: Index, session: u64) -> Result<Body> {
+    let accepted = kontiki_types::AppendOutcome::Accepted { matched: index };
+    Ok(match kind {
+        "accepted" => Body::AppendReply { session, outcome: accepted, round: 0 },
+        "heartbeat" => Body::Heartbeat { session, commit: index, round: 0 },
+        "campaign-now" => Body::TimeoutNow,
+        "read-reply" => Body::ReadIndexReply { id: session, index: Some(index) },
+        _ => return Err(format!("cannot invent {kind}").into()),
+    })
+}
+
+/// Commands that only look.
+fn look(group: &mut Group, command: &Command) -> Result<String> {
+    Ok(match command {
+        Command::Status(peers) => {
+            let all = group.replicas.keys().copied().collect();
+            let peers = if peers.is_empty() { all } else { ids(peers) };
+            let line = |peer: &PeerId| match &group.replicas[peer].node {
+                Some(node) => node.describe() + "\n",
+                None => format!("{peer} is down\n"),
+            };
+            peers.iter().map(line).collect()
+        }
+        Command::Progress(peer) => {
+            let progress = group.node(PeerId(*peer)).progress();
+            progress.iter().map(|p| describe::progress(p) + "\n").collect()
+        }
+        Command::Log(peer) => {
+            let log = &group.node(PeerId(*peer)).shared.log;
+            let entries: Vec<_> = log.entries().cloned().collect();
+            format!("after {} {}\n", log.start(), describe::entries(&entries))
+        }
+        Command::Disk(peer) => {
+            let stored = group.replicas[&PeerId(*peer)].disk.stored();
+            let vote = stored.hard_state.vote.map_or("-".into(), |vote| vote.to_string());
+            let (term, commit) = (stored.hard_state.term, stored.hard_state.commit);
+            let log = describe::entries(&stored.entries);
+            let start = stored.snapshot.position;
+            format!("{term} vote {vote} commit {commit}, after {start} {log}\n")
+        }
+        Command::State(peer) => {
+            let state = group.replicas[&PeerId(*peer)].machine.state();
+            let payloads: Vec<String> =
+                state.payloads.iter().map(|data| data.escape_ascii().to_string()).collect();
+            format!("at {}: {}\n", state.position, payloads.join(" "))
+        }
+        Command::Network => rendered("", group.network.under_way()),
+        _ => String::new(),
+    })
+}
+
+fn ids(peers: &[u64]) -> Vec<PeerId> {
+    peers.iter().map(|&peer| PeerId(peer)).collect()
+}
+
+fn elect(group: &mut Group, peer: PeerId) {
+    group.campaign(peer);
+    group.run_until_idle();
+    assert_eq!(group.node(peer).leader(), Some(peer), "{peer} was not elected");
+    group.take_trace();
+}
