@@ -5,11 +5,11 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::ack_clock::AckClock;
+use super::ack_clock::{AckClock, Gap};
 use super::dice::Dice;
 use super::findings::{Findings, Kind};
 use super::history::{History, Seen, Version, Wrong};
@@ -50,6 +50,8 @@ pub(crate) struct Books {
     pub(crate) findings: Findings,
     /// Acknowledgements.
     pub(crate) clock: AckClock,
+    /// What was done to the stores, and when since the start of the load.
+    pub(crate) timeline: Mutex<Vec<(Duration, String)>>,
     /// Reads that were answered.
     pub(crate) reads: AtomicU64,
     /// Writes without an answer.
@@ -124,6 +126,7 @@ impl Books {
             races: Mutex::default(),
             findings: Findings::default(),
             clock: AckClock::new(),
+            timeline: Mutex::default(),
             reads: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             until: Mutex::new(until),
@@ -166,6 +169,27 @@ impl Books {
     /// A counter, while no other task may change it.
     pub(crate) fn counter(&self, number: usize) -> std::sync::MutexGuard<'_, Counter> {
         self.counters[number].lock().expect("no task panics while it holds a counter")
+    }
+
+    /// Notes what was done to a store just now.
+    pub(crate) fn note_fault(&self, what: String) {
+        let mut timeline = self.timeline.lock().expect("nobody panics while noting a fault");
+        timeline.push((self.clock.now(), what));
+    }
+
+    /// Every long time without acknowledgement, with what was done shortly before and in it.
+    pub(crate) fn outages(&self) -> Vec<String> {
+        const BEFORE: Duration = Duration::from_secs(4);
+        let timeline = self.timeline.lock().expect("nobody panics while noting a fault");
+        let describe = |gap: Gap| {
+            let near = |at: Duration| at + BEFORE >= gap.from && at <= gap.until;
+            let faults = timeline.iter().filter(|(at, _)| near(*at));
+            let faults: Vec<String> =
+                faults.map(|(at, what)| format!("{:.1} s {what}", at.as_secs_f64())).collect();
+            let length = (gap.until - gap.from).as_millis();
+            format!("{:.1} s for {length} ms: {}", gap.from.as_secs_f64(), faults.join(", "))
+        };
+        self.clock.long_gaps().into_iter().map(describe).collect()
     }
 
     /// Notes a race that is over.

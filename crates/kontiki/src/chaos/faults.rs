@@ -123,8 +123,10 @@ impl Faults<'_> {
         if self.cluster.kill(store) {
             self.done.kills += 1;
         }
+        self.books.note_fault(format!("killed {store}"));
         let down = self.dice.up_to(down_max);
         self.tend_until(Instant::now() + down);
+        self.books.note_fault(format!("started {store}"));
         self.cluster.start_store(store)
     }
 
@@ -134,9 +136,11 @@ impl Faults<'_> {
         if self.cluster.pause(store) {
             self.done.pauses += 1;
         }
+        self.books.note_fault(format!("paused {store}"));
         self.tend_until(Instant::now() + length.saturating_sub(STRIKE_BEFORE));
         self.alarm.send_replace(Alarm::Strike);
         std::thread::sleep(STRIKE_BEFORE);
         self.cluster.resume(store);
+        self.books.note_fault(format!("woke {store}"));
     }
 }

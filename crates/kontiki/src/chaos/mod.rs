@@ -139,7 +139,7 @@ impl Chaos {
         for (store, how) in cluster.stop() {
             self.say(&format!("store {store} did not stop cleanly: {how}"));
         }
-        let text = report.text(&books.findings.described(), started.elapsed());
+        let text = report.text(&books, started.elapsed());
         let _ = io::stdout().write_all(text.as_bytes());
         self.write_json(&report)?;
         if report.passed {

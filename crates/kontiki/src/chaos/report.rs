@@ -82,7 +82,7 @@ impl Report {
     }
 
     /// The report in words.
-    pub(crate) fn text(&self, findings: &[String], took: Duration) -> String {
+    pub(crate) fn text(&self, books: &Books, took: Duration) -> String {
         let mut text = format!(
             "{} kills and {} pauses in {} s; {} writes acknowledged, {} without answer; {} reads\n",
             self.kills,
@@ -109,7 +109,10 @@ impl Report {
         if let Some(why) = &self.unverified {
             let _ = writeln!(text, "could not be verified: {why}");
         }
-        for finding in findings {
+        for outage in books.outages() {
+            let _ = writeln!(text, "  no acknowledgement from {outage}");
+        }
+        for finding in books.findings.described() {
             let _ = writeln!(text, "  {finding}");
         }
         text.push_str(if self.passed { "PASSED\n" } else { "FAILED\n" });
