@@ -1,18 +1,25 @@
 //! `kontiki-bench`: load on Kontiki and its parts, side by side with peers, as ratios.
 //!
-//! Everything it starts runs on loopback, in a directory of its own, and is stopped by pid.
+//! Everything it starts runs on loopback, in a directory of its own, and is stopped by pid, also
+//! when this program is interrupted. How to read and repeat its figures: `docs/bench.md`.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "this program's output is its purpose")]
 
+mod closed_loop;
 mod compare;
 mod engine;
-mod histogram;
+mod load;
 mod log;
 mod process;
 mod report;
+mod samples;
+mod systems;
+mod usage;
+mod workload;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,6 +35,8 @@ struct Cli {
 enum Command {
     /// A whole cluster against another system's, in alternating rounds
     Compare(compare::Args),
+    /// One run on a cluster that runs already
+    Load(load::Args),
     /// Our log against the crate raft-engine, both with fdatasync
     Log(log::Args),
     /// Batches of puts and gets on the storage engines
@@ -36,8 +45,22 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Compare(args) => compare::run(&args),
+        Command::Compare(args) => until_interrupted(compare::run(&args)),
+        Command::Load(args) => until_interrupted(load::run(&args)),
         Command::Log(args) => log::run(&args),
         Command::Engine(args) => engine::run(&args),
     }
+}
+
+/// Runs it on threads for all cores; SIGINT and SIGTERM drop it, and so stop what it started.
+fn until_interrupted(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = work => result,
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+            _ = terminate.recv() => anyhow::bail!("terminated"),
+        }
+    })
 }
