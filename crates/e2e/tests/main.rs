@@ -26,10 +26,8 @@ fn data_of_any_bytes_survives_commands_kills_and_restarts() {
     cluster.kontiki(&["put", "--hex", "00ff0a09", "0d0a00"], b"").ok();
 
     // What load reads, dump writes, binary keys and values included.
-    let mut lines = String::new();
-    for n in 0..1000 {
-        lines += &format!("key-{n:04}\tvalue {n}\n");
-    }
+    let lines: Vec<String> = (0..1000).map(|n| format!("key-{n:04}\tvalue {n}\n")).collect();
+    let lines = lines.concat();
     let file = dir.path().join("records.tsv");
     std::fs::write(&file, &lines).expect("written");
     cluster.kontiki(&["load", file.to_str().expect("text")], b"").ok();
@@ -100,7 +98,7 @@ fn nonsense_on_every_port_changes_nothing() {
     // A data frame that claims sixteen megabytes; a truncated request; a gRPC message cut short.
     let huge = [&settings[..], &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1], &[7; 4096]].concat();
     let noise: Vec<u8> =
-        (0..65_536_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        (0..65_536_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     let nonsense: [&[u8]; 6] =
         [b"", b"GET / HTTP/1.1\r\n\r\n", &preface[..10], &settings, &huge, &noise];
     for store in cluster.stores() {
