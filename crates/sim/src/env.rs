@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::queue::Queue;
 use crate::trace::Trace;
 use crate::violation::{Rule, Violation};
-use crate::wire::Packet;
+use crate::wire::{Packet, SnapshotPart};
 
 /// Something that happens at a planned moment.
 #[derive(Clone, Debug)]
@@ -112,6 +112,13 @@ pub enum ClientStep {
         /// Which operation.
         operation: u64,
     },
+    /// The core of the client library wants to know the time.
+    CoreTime,
+    /// No store told the map.
+    RoutesTimeout {
+        /// Which question.
+        ask: u64,
+    },
 }
 
 /// What all actors share.
@@ -184,11 +191,18 @@ impl Env {
         self.trace.line(self.now, what);
     }
 
-    fn damaged(&mut self, packet: Packet) -> Packet {
-        let Packet::Peer(frame) = packet else { return packet };
-        let Some(at) = self.network.damage(frame.len()) else { return Packet::Peer(frame) };
-        let mut bytes = frame.to_vec();
-        bytes[at] ^= 1 << (at % 8);
-        Packet::Peer(Bytes::from(bytes))
+    /// The packet as it arrives: a byte of a frame or of a snapshot may be damaged on its way.
+    fn damaged(&mut self, mut packet: Packet) -> Packet {
+        let bytes = match &mut packet {
+            Packet::Peer(frame) => frame,
+            Packet::Snapshot { part: SnapshotPart::Chunk(chunk), .. } => chunk,
+            _ => return packet,
+        };
+        if let Some(at) = self.network.damage(bytes.len()) {
+            let mut copy = bytes.to_vec();
+            copy[at] ^= 1 << (at % 8);
+            *bytes = Bytes::from(copy);
+        }
+        packet
     }
 }

@@ -93,6 +93,10 @@ marks! {
     RequestForgotten = "late request refused as forgotten",
     /// A client gave up an operation.
     ClientGaveUp = "operation ended unknown",
+    /// The client library could not find out what became of a write.
+    LibraryUnknown = "client library ended a write as unknown",
+    /// A stream of the client library broke.
+    ConnectionReset = "client connection reset",
     /// A client crashed and came back as another.
     ClientCrashed = "client crashed",
     /// A read was confirmed on a follower.
@@ -101,8 +105,6 @@ marks! {
     ReadFailed = "read not confirmed",
     /// A read met rows that were being replaced.
     ReadDuringReplacement = "read refused while rows are replaced",
-    /// A leader without quorum held a read back until it failed or the client gave up.
-    ReadRefusedByOldLeader = "read refused by a store that led",
     /// A caller was told that the store is busy.
     Busy = "busy",
     /// A caller was told that leadership was lost under its write.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use kontiki_testkit::Rng;
+use kontiki_types::StoreId;
 
 use crate::fault::Fault;
 use crate::limits;
@@ -39,6 +40,8 @@ pub struct Options {
 /// What clients do.
 #[derive(Clone, Debug)]
 pub struct WorkloadOptions {
+    /// Clients that run the core of the client library, per mille; the others are blunter.
+    pub library_clients: u64,
     /// Operations each client has under way at once.
     pub window: usize,
     /// Mean pause of a client between operations.
@@ -111,6 +114,8 @@ pub struct StoreOptions {
     pub outcome_records: usize,
     /// Rows a range delete removes at once.
     pub delete_chunk_rows: usize,
+    /// Bytes of a snapshot that are checked before anything is destroyed.
+    pub install_check_bytes: usize,
     /// Bytes of a snapshot chunk.
     pub snapshot_chunk_bytes: usize,
     /// Clock drift of each store, microseconds a second.
@@ -132,6 +137,8 @@ pub struct FaultOptions {
     pub pause_max: Duration,
     /// How many times slower a slow disk is.
     pub slow_factor: u32,
+    /// A store that never comes back, not even once the other faults are over.
+    pub dead_at_end: Option<StoreId>,
     /// Crashes right after interesting moments (a new leader, a sync begun, an install), per mille.
     pub temptation: u64,
 }
@@ -172,6 +179,7 @@ impl WorkloadOptions {
     fn draw(rng: &mut Rng) -> Self {
         let attempt_ms = rng.range(100..1500);
         Self {
+            library_clients: *rng.pick(&[0, 500, 1000]),
             window: *rng.pick(&[1, 1, 1, 2]),
             think: millis(*rng.pick(&[5, 15, 30, 60])),
             key_slots: rng.range(2..8),
@@ -238,6 +246,7 @@ impl StoreOptions {
             segment_bytes: *rng.pick(&[16, 32, 128]) * 4096,
             outcome_records: *rng.pick(&[2, 16, 256]),
             delete_chunk_rows: *rng.pick(&[1, 2, 512]),
+            install_check_bytes: *rng.pick(&[0, 500, 1_000_000]),
             snapshot_chunk_bytes: *rng.pick(&[100, 1_000, 256 * 1024]),
             drift_ppm,
         }
@@ -267,6 +276,7 @@ impl FaultOptions {
             down_max,
             pause_max,
             slow_factor: *rng.pick(&[5, 50, 300]),
+            dead_at_end: rng.chance(150).then(|| StoreId(rng.range(1..4))),
             temptation: *rng.pick(&[0, 0, 5, 40]),
         }
     }

@@ -95,19 +95,21 @@ fn live(world: &mut World, tell: &mut dyn FnMut(String)) {
     }
 }
 
-/// Ends every fault for good.
+/// Ends every fault for good, but for a store that may stay dead: the others must do without it.
 fn heal(world: &mut World) {
     let env = &mut world.env;
     env.tell(format_args!("heal"));
     env.is_healed = true;
     env.network.heal();
+    let dead = env.options.faults.dead_at_end;
     for machine in &mut world.machines {
         machine.set_slowness(1);
-        let now = env.now;
         machine.heal(env);
-        let store = machine.id();
-        if !machine.is_up() {
-            env.queue.push(now, Happening::PowerOn { store });
+        if Some(machine.id()) == dead {
+            machine.power_off(env);
+            machine.bury();
+        } else if !machine.is_up() {
+            env.queue.push(env.now, Happening::PowerOn { store: machine.id() });
         }
     }
     for client in &mut world.clients {
@@ -118,13 +120,13 @@ fn heal(world: &mut World) {
 /// Waits until every client is done.
 fn drain(world: &mut World, what: &str) {
     let end = world.env.now + DRAIN_MAX;
-    let is_done = |world: &World| world.clients.iter().all(crate::client::Client::is_done);
+    let is_done = |world: &World| world.clients.iter().all(|client| client.is_done());
     while world.env.violation.is_none() && !is_done(world) && world.env.now < end {
         world.run_until((world.env.now + LOOK_EVERY).min(end));
     }
     if !is_done(world) {
         let waiting = world.clients.iter().filter(|client| !client.is_done());
-        let waiting: Vec<_> = waiting.map(crate::client::Client::describe).collect();
+        let waiting: Vec<_> = waiting.map(|client| client.describe()).collect();
         let stores: Vec<_> = world.machines.iter().map(Machine::describe).collect();
         let what = format!(
             "{what} did not end in {DRAIN_MAX:?} without faults\n  {}\n  {}",
@@ -154,7 +156,8 @@ fn read_all(world: &mut World) {
 fn converge(world: &mut World) {
     let end = world.env.now + CONVERGE_MAX;
     let is_equal = |world: &World| {
-        let mut states = world.machines.iter().map(Machine::state);
+        let living = world.machines.iter().filter(|machine| !machine.is_buried());
+        let mut states = living.map(Machine::state);
         let first = states.next().flatten();
         first.is_some() && states.all(|state| state == first)
     };

@@ -5,6 +5,8 @@
 //! their protobuf form belongs to the edges, which the simulator leaves out.
 
 use bytes::Bytes;
+use kontiki_client::admin::Routes;
+use kontiki_client::ask::{Answer as BatchAnswer, Outgoing};
 use kontiki_types::{Epoch, Outcome, Region, StoreId, WriteBatch};
 
 /// A packet.
@@ -47,6 +49,41 @@ pub enum Packet {
         call: u64,
         /// What.
         answer: Answer,
+    },
+    /// The client library asks: what one message of its stream holds.
+    Batches {
+        /// Who.
+        client: usize,
+        /// Number of the stream; echoed.
+        stream: u64,
+        /// What.
+        batches: Vec<Outgoing>,
+    },
+    /// A store answers batches.
+    Answers {
+        /// Echo.
+        stream: u64,
+        /// What.
+        answers: Vec<BatchAnswer>,
+    },
+    /// The stream broke: nobody listens at that store.
+    Reset {
+        /// Echo.
+        stream: u64,
+    },
+    /// The client library asks where everything is.
+    AskRoutes {
+        /// Who.
+        client: usize,
+        /// Which question; echoed.
+        ask: u64,
+    },
+    /// A store tells where everything is.
+    Routes {
+        /// Echo.
+        ask: u64,
+        /// Where.
+        routes: Routes,
     },
 }
 

@@ -30,6 +30,8 @@ use kontiki_types::{Epoch, Moment, StoreId};
 
 use crate::check::{Book, Safety};
 use crate::client::Client;
+use crate::client::library::Library;
+use crate::client::plain::Plain;
 use crate::client::workload::Workload;
 use crate::env::{Env, Happening};
 use crate::fault::Nemesis;
@@ -41,6 +43,7 @@ use crate::options::Options;
 use crate::queue::Queue;
 use crate::trace::Trace;
 use crate::violation::Rule;
+use crate::wire::Packet;
 
 /// Microseconds in a second.
 const SECOND: u64 = 1_000_000;
@@ -49,7 +52,7 @@ const SECOND: u64 = 1_000_000;
 pub struct World {
     pub(crate) env: Env,
     pub(crate) machines: Vec<Machine>,
-    pub(crate) clients: Vec<Client>,
+    pub(crate) clients: Vec<Box<dyn Client>>,
     pub(crate) workload: Workload,
     pub(crate) nemesis: Nemesis,
     /// Happenings in the virtual second under way, and which one that is.
@@ -65,10 +68,7 @@ impl World {
             .zip(1..)
             .map(|(&ppm, n)| Machine::new(StoreId(n), ppm, rng.fork(&format!("store {n}"))))
             .collect();
-        let epoch = Epoch { conf_ver: 1, version: 1 };
-        let clients = (0..options.client_count)
-            .map(|n| Client::new(n, rng.fork(&format!("client {n}")), epoch))
-            .collect();
+        let clients = (0..options.client_count).map(|n| client(n, &options, &rng)).collect();
         let counters = usize::try_from(options.workload.counters).expect("a handful");
         let env = Env {
             now: Moment::ZERO,
@@ -158,16 +158,20 @@ impl World {
             }
             Happening::Packet { to: Address::Store(store), packet, .. } => {
                 env.trace.mix(store.0 + 100);
-                self.machines[slot(store)].on_packet(packet, env);
-            }
-            Happening::Packet { to: Address::Client(client), packet, .. } => {
-                env.trace.mix(client as u64 + 200);
-                if let crate::wire::Packet::Reply { call, answer } = packet {
-                    if env.trace.is_told() {
-                        env.tell(format_args!("client {client} is told {answer:?}"));
-                    }
-                    self.clients[client].on_reply(call, answer, env);
+                let machine = &mut self.machines[slot(store)];
+                if machine.is_up() {
+                    machine.on_packet(packet, env);
+                } else {
+                    nobody_listens(store, &packet, env);
                 }
+            }
+            Happening::Packet { from, to: Address::Client(client), packet } => {
+                env.trace.mix(client as u64 + 200);
+                let Address::Store(store) = from else { unreachable!("clients do not talk") };
+                if env.trace.is_told() {
+                    env.tell(format_args!("client {client} is told {packet:?}"));
+                }
+                self.clients[client].on_packet(store, packet, env);
             }
             Happening::Client { client, life, step } => {
                 let client = &mut self.clients[client];
@@ -226,6 +230,23 @@ impl World {
 
     pub(crate) fn index_of(store: StoreId) -> usize {
         slot(store)
+    }
+}
+
+fn client(number: usize, options: &Options, rng: &Rng) -> Box<dyn Client> {
+    let mut rng = rng.fork(&format!("client {number}"));
+    let workload = &options.workload;
+    if rng.chance(workload.library_clients) {
+        Box::new(Library::new(number, rng, workload.attempt_timeout, Moment::ZERO))
+    } else {
+        Box::new(Plain::new(number, rng, Epoch { conf_ver: 1, version: 1 }))
+    }
+}
+
+/// The machine is there, its store is not: connections are refused.
+fn nobody_listens(store: StoreId, packet: &Packet, env: &mut Env) {
+    if let &Packet::Batches { client, stream, .. } = packet {
+        env.send(Address::Store(store), Address::Client(client), Packet::Reset { stream });
     }
 }
 

@@ -32,6 +32,10 @@ pub struct Pending {
     pub target: StoreId,
     /// Any replica may answer.
     pub is_anywhere: bool,
+    /// It began together with another one, which goes on for both.
+    pub is_extra: bool,
+    /// It began when all faults were over: nothing excuses its failure.
+    pub is_last: bool,
 }
 
 /// What was asked.
@@ -91,12 +95,12 @@ impl Pending {
     /// A read of a register.
     pub fn get(key: String, is_anywhere: bool, client: u64, env: &mut Env) -> Self {
         let record = env.book.invoke(client, &key, Operation::Get, env.count);
-        Self { is_anywhere, ..Self::new(What::Get { key, record }, None) }
+        Self { is_anywhere, ..Self::new(What::Get { key, record }, None, env) }
     }
 
     /// A read of a counter.
     pub fn counter_read(counter: usize, is_swapped: bool, env: &mut Env) -> Self {
-        Self::new(What::CounterRead { counter, invoked_at: env.count, is_swapped }, None)
+        Self::new(What::CounterRead { counter, invoked_at: env.count, is_swapped }, None, env)
     }
 
     /// A swap that adds one to a counter.
@@ -114,7 +118,7 @@ impl Pending {
         };
         let increment = env.book.begin_increment(counter, env.count);
         let record = Record::Increment(increment);
-        Self::new(What::Write(vec![Part { request, command, record }]), Some(session))
+        Self::new(What::Write(vec![Part { request, command, record }]), Some(session), env)
     }
 
     /// Writes that travel together, with ids from `first`.
@@ -135,11 +139,41 @@ impl Pending {
                 .collect();
             Part { request, command, record: Record::Registers(change, records) }
         });
-        Self::new(What::Write(parts.collect()), Some(session))
+        let parts = parts.collect();
+        Self::new(What::Write(parts), Some(session), env)
     }
 
-    fn new(what: What, session: Option<ClientId>) -> Self {
-        Self { what, session, call: 0, tries: 0, target: StoreId(1), is_anywhere: false }
+    fn new(what: What, session: Option<ClientId>, env: &Env) -> Self {
+        Self {
+            what,
+            session,
+            call: 0,
+            tries: 0,
+            target: StoreId(1),
+            is_anywhere: false,
+            is_extra: false,
+            is_last: env.is_healed,
+        }
+    }
+
+    /// It certainly did not happen and never will.
+    pub fn fail(&self, env: &mut Env) {
+        match &self.what {
+            What::Get { record, .. } => env.book.fail(*record),
+            What::CounterRead { .. } => {}
+            What::Write(parts) => {
+                for part in parts {
+                    match &part.record {
+                        Record::Registers(_, records) => {
+                            records.iter().for_each(|&record| env.book.fail(record));
+                        }
+                        Record::Increment(increment) => {
+                            env.book.end_increment(*increment, false, env.count);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// The key of a read.

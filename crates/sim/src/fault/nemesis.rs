@@ -19,6 +19,8 @@ use super::Fault;
 
 /// Loss during a burst, per mille.
 const BURST_LOSS: u64 = 500;
+/// Crashes that come in the middle of the work of a disk, per mille.
+const FUSES: u64 = 300;
 /// Longest step of a wall clock, in milliseconds: far less than the life of a session.
 const WALL_STEP_MS_MAX: u64 = 5 * 60 * 1000;
 
@@ -192,7 +194,11 @@ impl World {
     fn crash(&mut self, stores: &[Option<StoreId>]) {
         for store in stores {
             let store = store.unwrap_or_else(|| self.nemesis.any_store());
-            self.power_off(store);
+            if self.nemesis.rng.chance(FUSES) {
+                self.machine(store).light_fuse();
+            } else {
+                self.power_off(store);
+            }
         }
         if self.machines.iter().all(|machine| !machine.is_up()) {
             self.env.marks.hit(Mark::AllDown);

@@ -31,37 +31,33 @@ impl Machine {
     /// The apply worker gets to what waits.
     pub(super) fn apply(&mut self, env: &mut Env) {
         self.running().is_apply_planned = false;
-        while self.running.as_ref().is_some_and(|running| !running.tasks.is_empty()) {
+        while !self.running().tasks.is_empty() {
             let running = self.running();
             let mut round = std::mem::take(&mut running.round);
             let applied = running.applier.run(&mut running.tasks, &mut round);
             if let Err(error) = applied {
+                self.running().tasks.clear();
                 return self.fatal(&format!("apply: {error}"), env);
             }
             self.finish_round(round, env);
         }
-        if self.running.is_some() {
-            self.hash_rows(env);
-        }
+        self.hash_rows(env);
     }
 
     fn finish_round(&mut self, mut round: Round, env: &mut Env) {
         for (token, reply) in round.replies.drain(..) {
-            self.reply(token, reply, env);
+            self.on_reply(token, reply, env);
         }
         for token in std::mem::take(&mut round.reads) {
-            if self.running.is_some() {
-                self.serve_read(token, env);
-            }
-        }
-        if self.running.is_none() {
-            return;
+            self.serve_read(token, env);
         }
         for snapshot in std::mem::take(&mut round.snapshots) {
             self.queue_snapshot(snapshot, env);
         }
         for (group, meta, spool) in std::mem::take(&mut round.installs) {
             if !self.install(group, meta, spool, &mut round, env) {
+                // Nothing of this round may be believed; what is left dies with the process.
+                self.running().tasks.clear();
                 return;
             }
         }
@@ -70,7 +66,7 @@ impl Machine {
         self.running().round = round;
     }
 
-    /// False when the machine did not survive it.
+    /// False when the machine cannot go on.
     fn install(
         &mut self,
         group: RegionId,
@@ -130,10 +126,8 @@ impl Machine {
         if is_early {
             self.sync_engine(env);
         }
-        if self.running.is_some() {
-            let time = self.disk_time(env.options.store.engine_sync_mean);
-            self.plan(time, Work::EngineSync, env);
-        }
+        let time = self.disk_time(env.options.store.engine_sync_mean);
+        self.plan(time, Work::EngineSync, env);
     }
 
     /// The engine sync is done.
@@ -141,7 +135,7 @@ impl Machine {
         if !self.running().is_engine_synced_early {
             self.sync_engine(env);
         }
-        if self.running.is_some() {
+        if !self.has_failed {
             self.tell_shard([Event::EngineSynced], env);
         }
     }

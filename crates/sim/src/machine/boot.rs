@@ -21,20 +21,21 @@ use crate::marks::Mark;
 use crate::mutant::Mutant;
 use crate::options::StoreOptions;
 
+use super::fuse::FusedEngine;
 use super::running::Running;
 use super::streams::Streams;
 use super::writer::Writer;
 use super::{Machine, REGION};
 
 /// The cluster of every run.
-const CLUSTER: ClusterId = ClusterId(77);
+pub(super) const CLUSTER: ClusterId = ClusterId(77);
 
 type Booted<T> = Result<T, String>;
 
 impl Machine {
     /// Gets power.
     pub fn power_on(&mut self, env: &mut Env) {
-        if self.running.is_some() {
+        if self.running.is_some() || self.is_buried {
             return;
         }
         env.tell(format_args!("{} starts", self.id));
@@ -49,10 +50,12 @@ impl Machine {
             }
             Err(why) => self.fatal(&format!("start: {why}"), env),
         }
+        self.end_work(env);
     }
 
     fn boot(&mut self, env: &mut Env) -> Booted<Running> {
-        let sim_engine = Arc::new(self.engine_disk.open());
+        let sim_engine = Arc::new(FusedEngine::new(self.engine_disk.open()));
+        self.light_fuse_at_start(&sim_engine, env);
         let engine: Arc<dyn Engine> = Arc::clone(&sim_engine) as Arc<dyn Engine>;
         let ident = StoreIdent { cluster: CLUSTER, store: self.id };
         if bootstrap::identity(&*engine).map_err(text)?.is_none() {
@@ -185,7 +188,7 @@ fn tuning(options: &StoreOptions) -> Tuning {
         records_max: options.outcome_records,
         delete_chunk_rows: options.delete_chunk_rows,
         snapshot_chunk_bytes: options.snapshot_chunk_bytes,
-        ..Tuning::default()
+        install_check_bytes: options.install_check_bytes,
     }
 }
 

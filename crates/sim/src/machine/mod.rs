@@ -9,7 +9,7 @@
 //! | log sync, segments | log writer, segment keeper | [`writer`] |
 //! | apply, engine sync | apply worker, background thread | [`applying`] |
 //! | streams | snapshot sender and receiver, spools | [`streams`], [`spool`] |
-//! | service | the server's request handling | [`service`] |
+//! | service | the server's request handling | [`service`], [`reply`] |
 //! | boot | start of a store | [`boot`] |
 //!
 //! What happens at one virtual moment happens whole; a crash falls between two moments, or, by the
@@ -17,7 +17,9 @@
 
 mod applying;
 mod boot;
+mod fuse;
 mod power;
+mod reply;
 mod running;
 mod service;
 mod spool;
@@ -62,6 +64,10 @@ pub struct Machine {
     slowness: u32,
     /// The power of the disks goes in the middle of their work: an error is no surprise.
     is_fused: bool,
+    /// The product could not go on at this moment.
+    has_failed: bool,
+    /// It never gets power again.
+    is_buried: bool,
 }
 
 impl Machine {
@@ -79,6 +85,8 @@ impl Machine {
             paused_until: None,
             slowness: 1,
             is_fused: false,
+            has_failed: false,
+            is_buried: false,
         }
     }
 
@@ -146,6 +154,16 @@ impl Machine {
         }
     }
 
+    /// Never gets power again.
+    pub fn bury(&mut self) {
+        self.is_buried = true;
+    }
+
+    /// Whether it never gets power again.
+    pub fn is_buried(&self) -> bool {
+        self.is_buried
+    }
+
     /// Its disks take this many times longer than usual.
     pub fn set_slowness(&mut self, factor: u32) {
         self.slowness = factor;
@@ -171,6 +189,7 @@ impl Machine {
             Work::Segment => self.on_segment(env),
             Work::ChunkTimeout { stream, number } => self.on_chunk_timeout(stream, number, env),
         }
+        self.end_work(env);
     }
 
     /// A packet arrived.
@@ -187,8 +206,16 @@ impl Machine {
                 self.on_snapshot_taken(stream, number, ok, env);
             }
             Packet::Request { client, call, ask } => self.on_request(client, call, ask, env),
-            Packet::Reply { .. } => unreachable!("replies go to clients"),
+            Packet::Batches { client, stream, batches } => {
+                self.on_batches(client, stream, batches, env);
+            }
+            Packet::AskRoutes { client, ask } => self.on_ask_routes(client, ask, env),
+            Packet::Reply { .. }
+            | Packet::Answers { .. }
+            | Packet::Reset { .. }
+            | Packet::Routes { .. } => unreachable!("answers go to clients"),
         }
+        self.end_work(env);
     }
 
     /// The product inside.
@@ -217,14 +244,21 @@ impl Machine {
     }
 
     /// The product says that it cannot go on: the end of the process if the fuse of a disk blew,
-    /// and a broken promise otherwise.
+    /// and a broken promise otherwise. What is under way at this moment still ends.
     fn fatal(&mut self, what: &str, env: &mut Env) {
         env.tell(format_args!("{} cannot go on: {what}", self.id));
         if self.is_fused {
-            self.power_off(env);
-            self.plan_power_on(env);
+            self.has_failed = true;
         } else {
             env.fail(Rule::NoError, format!("{}: {what}", self.id));
+        }
+    }
+
+    /// The end of the work of a moment: the process ends if it could not go on.
+    fn end_work(&mut self, env: &mut Env) {
+        if std::mem::take(&mut self.has_failed) {
+            self.power_off(env);
+            self.plan_power_on(env);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::env::{Env, Happening};
 use crate::marks::Mark;
 
 use super::Machine;
+use super::fuse::FusedEngine;
 
 /// Most operations of a disk before a fuse blows.
 const FUSE_OPERATIONS_MAX: u64 = 40;
@@ -15,7 +16,8 @@ const FUSE_OPERATIONS_MAX: u64 = 40;
 impl Machine {
     /// Power is lost: what is not durable may be gone, and everything in memory is.
     pub fn power_off(&mut self, env: &mut Env) {
-        if self.running.is_none() {
+        // While it starts nothing runs yet, but the fuse of a disk may blow.
+        if self.running.is_none() && !self.is_fused {
             return;
         }
         env.tell(format_args!("{} loses power", self.id));
@@ -57,8 +59,30 @@ impl Machine {
 
     /// Lets the power go in the middle of the work of a disk, soon.
     pub fn light_fuse(&mut self) {
+        let operations = self.rng.below(FUSE_OPERATIONS_MAX);
+        let Some(running) = &self.running else { return };
         self.is_fused = true;
-        self.log_disk.power_off_after(self.rng.below(FUSE_OPERATIONS_MAX));
+        if self.rng.chance(500) {
+            self.log_disk.power_off_after(operations);
+        } else {
+            running.engine.light(operations / 2);
+        }
+    }
+
+    /// The same during the start itself.
+    pub(super) fn light_fuse_at_start(&mut self, engine: &FusedEngine, env: &Env) {
+        if env.is_healed || self.life == 0 {
+            return;
+        }
+        if self.rng.chance(env.options.faults.temptation * 2) {
+            self.is_fused = true;
+            let operations = self.rng.below(FUSE_OPERATIONS_MAX / 2);
+            if self.rng.chance(500) {
+                self.log_disk.power_off_after(operations);
+            } else {
+                engine.light(operations / 4);
+            }
+        }
     }
 
     /// The power may go again right after it came.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kontiki_codec::crc;
-use kontiki_engine::{Direction, Family, Range, Read, SimEngine};
+use kontiki_engine::{Direction, Family, Range, Read};
 use kontiki_multiraft::{Applier, ApplyTask, Effects, Event, Round, Shard, Token};
 use kontiki_store::Descriptors;
 use kontiki_types::{Epoch, Index, Moment};
 
 use super::REGION;
+use super::fuse::FusedEngine;
 use super::streams::Streams;
 use super::writer::Writer;
 
@@ -30,7 +31,7 @@ pub(super) struct Running {
     pub(super) tasks: VecDeque<ApplyTask>,
     pub(super) is_apply_planned: bool,
     pub(super) round: Round,
-    pub(super) engine: Arc<SimEngine>,
+    pub(super) engine: Arc<FusedEngine>,
     pub(super) is_engine_synced_early: bool,
     pub(super) descriptors: Arc<Descriptors>,
     /// Clients that wait, by token.
@@ -45,23 +46,39 @@ pub(super) struct Running {
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) client: usize,
-    pub(super) call: u64,
+    pub(super) route: Route,
     pub(super) what: Asked,
+}
+
+/// How its answer finds back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Route {
+    /// A call of the simulator's own client.
+    Call(u64),
+    /// A batch on a stream of the client library.
+    Batch {
+        /// Which stream.
+        stream: u64,
+        /// Which batch.
+        id: u64,
+    },
+    /// The operator of the simulation does not wait.
+    Nobody,
 }
 
 /// What it waits for.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
-    /// The outcomes of this many commands.
+    /// The outcomes of commands.
     Write {
         /// How many.
         commands: usize,
         /// All of them are answered by "done" when they are.
         is_blind: bool,
     },
-    /// The value of this key, routed by this epoch.
-    Get(Bytes, Epoch),
-    /// A transfer of leadership: the operator of the simulation does not wait.
+    /// The values of these keys, routed by this epoch.
+    Get(Vec<Bytes>, Epoch),
+    /// A transfer of leadership.
     Transfer,
 }
 
@@ -87,7 +104,7 @@ impl Running {
 }
 
 /// A hash of all rows of the default family, whatever region they belong to.
-fn hash_rows(engine: &SimEngine) -> u64 {
+fn hash_rows(engine: &FusedEngine) -> u64 {
     let mut hash = 0;
     let mut mix = |bytes: &[u8]| {
         let crc = u64::from(crc::salted(hash, bytes));

@@ -156,9 +156,6 @@ impl Machine {
                 || streams.incoming.get(&stream).is_some_and(|incoming| number < incoming.next)
         };
         let ok = is_repeated || self.take_part(stream, number, part, env);
-        if self.running.is_none() {
-            return;
-        }
         let packet = Packet::SnapshotTaken { stream, number, ok };
         env.send(self.address(), Address::Store(from), packet);
     }

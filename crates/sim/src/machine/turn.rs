@@ -76,10 +76,8 @@ impl Machine {
         running.shard.on_time(now);
         running.shard.take_effects(now, &mut effects);
         self.execute(&mut effects, env);
-        if let Some(running) = &mut self.running {
-            running.effects = effects;
-            self.plan_timer(env);
-        }
+        self.running().effects = effects;
+        self.plan_timer(env);
     }
 
     fn execute(&mut self, effects: &mut Effects, env: &mut Env) {
@@ -137,7 +135,7 @@ impl Machine {
     }
 
     fn plan_timer(&mut self, env: &mut Env) {
-        let running = self.running.as_mut().expect("the caller has checked");
+        let running = self.running.as_mut().expect("a turn has power");
         let Some(deadline) = running.shard.next_deadline() else { return };
         let at = self.clock.global(deadline).max(env.now);
         if running.timer_at.is_none_or(|planned| at < planned) {

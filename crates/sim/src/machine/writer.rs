@@ -71,6 +71,9 @@ impl Machine {
         if env.options.is_mutant(Mutant::AckBeforeSync) {
             self.send(std::mem::take(&mut task.gated), env);
         }
+        if task.records.iter().any(|record| matches!(record, Record::Compact { .. })) {
+            env.marks.hit(Mark::LogCompacted);
+        }
         match env.safety.on_task(self.id, task.seq, &task.records) {
             Ok(true) => env.marks.hit(Mark::TailReplaced),
             Ok(false) => {}
@@ -135,12 +138,8 @@ impl Machine {
             self.reply_early(env);
         }
         self.collect_log(env);
-        if self.running.is_some() {
-            self.write_log(env);
-        }
-        if self.running.is_some() {
-            self.plan(REST_AFTER, Work::LogRest, env);
-        }
+        self.write_log(env);
+        self.plan(REST_AFTER, Work::LogRest, env);
     }
 
     /// Nothing was logged for a while, perhaps.
