@@ -1,5 +1,6 @@
-//! `engine`: what one apply worker gets out of a storage engine: batches of puts, a sync at the end,
-//! then gets, a third of which find nothing. One thread, keys drawn from as many as there are puts.
+//! `engine`: what one apply worker gets out of a storage engine: batches of puts, a sync at the
+//! end, then gets, a third of which find nothing. One thread, keys drawn from as many as there are
+//! puts.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What must hold of one node: now ([`check`]) and compared with before ([`Observed::check_delta`]).
+//! What must hold of one node: now ([`check`]) and compared with before
+//! ([`Observed::check_delta`]).
 //!
 //! Run after every event in tests and simulation (the form is LogCabin's); too costly for every
 //! event in production, where the asserts beside the code stand guard. The rules that span a whole

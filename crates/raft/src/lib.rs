@@ -1,4 +1,69 @@
 //! One Raft group as a pure state machine: events in, effects out.
+//!
+//! A [`Node`] is one replica of one group. It knows no clock, thread, socket, file or randomness of
+//! its own: the driver (`kontiki-multiraft`, a test, the simulator) tells it what happened and at
+//! which moment, and drains what is to be done. One seed gives one behaviour.
+//!
+//! ```text
+//!  step (a message)      propose      read      transfer      on_time      on_persisted …
+//!        └──────────────────┴──────────┴────┬──────┴─────────────┴──────────────┘
+//!                                        ┌──▼───┐
+//!                                        │ Node │      one turn: any number of inputs,
+//!                                        └──┬───┘      then one `take`
+//!        ┌─────────────┬───────────┬────────┴────┬──────────────┐
+//!      store         send        apply         reads         notices          (a `Batch`)
+//! ```
+//!
+//! # Method grammar
+//! Inputs are `step`, `propose`, `read`, `transfer`, `campaign` and `on_*`; outputs are `take` and
+//! `next_deadline`; everything else is a getter. Inputs that can be refused say so at once, typed;
+//! a refused input changed nothing.
+//!
+//! # Roles
+//!
+//! ```text
+//!             no leader for [T, 2T)            a quorum would vote
+//!  Follower ───────────────────▶ PreCandidate ───────────────────▶ Candidate
+//!     ▲  ▲                            │ a leader, a newer term         │ a quorum voted
+//!     │  └────────────────────────────┴────────────────────────────────┤
+//!     │                                                                ▼
+//!     └──────────── a newer term, or no quorum heard for T ───────── Leader
+//! ```
+//!
+//! A role owns its state, so a follower has no progress to misuse; its handlers return a
+//! transition, and one function carries transitions out (`roles/`).
+//!
+//! # What may leave before what is durable
+//!
+//! | message | leaves | why |
+//! |---|---|---|
+//! | append, heartbeat, read round, TimeoutNow of a leader | at once | its term and vote were durable before it could win |
+//! | the leader's word for its own log | once its entries are durable | it counts itself like any follower |
+//! | answer to an append or a snapshot | once what it acknowledges is durable | acknowledged means durable |
+//! | vote request, answer to one | once term and vote are durable | or a crash could vote twice (jraft#1245) |
+//! | pre-vote, its answer | at once | changes no state |
+//!
+//! Each message names the store operation it waits for ([`Outgoing::after`]), so the driver needs
+//! no knowledge of Raft. Durability is tracked by marks (`durability.rs`): a completed write counts
+//! only for entries that nothing has replaced since.
+//!
+//! # Invariants
+//! - At most one leader a term; a vote never changes within a term.
+//! - Terms, the commit index and what is handed out to apply never go back.
+//! - Only entries of the leader's own term are committed by counting (Raft §5.4.2).
+//! - An acknowledgement is believed only in the session it belongs to: a progress that began anew
+//!   (another reign, another process) is not moved by words to the one before.
+//! - A read is released only by a quorum that answered after it was asked, and only after an entry
+//!   of the leader's own term is committed.
+//!
+//! `invariants.rs` checks one node after every event in tests; `testing/` checks a whole group.
+//!
+//! # Not yet here
+//! Proposing membership changes (configurations that arrive are obeyed, joint ones too), promotion
+//! of learners, lease reads, priorities, hibernation, fetching of entries evicted from memory.
+//!
+//! Reading order: [`Batch`] and [`Config`], [`Node`], `roles/`, `log.rs`, `replication/`, `quorum/`,
+//! `read/`, `durability.rs`.
 
 #![forbid(unsafe_code)]
 

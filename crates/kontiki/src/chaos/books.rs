@@ -186,7 +186,7 @@ impl Books {
             let faults = timeline.iter().filter(|(at, _)| near(*at));
             let faults: Vec<String> =
                 faults.map(|(at, what)| format!("{:.1} s {what}", at.as_secs_f64())).collect();
-            let length = (gap.until - gap.from).as_millis();
+            let length = gap.until.saturating_sub(gap.from).as_millis();
             format!("{:.1} s for {length} ms: {}", gap.from.as_secs_f64(), faults.join(", "))
         };
         self.clock.long_gaps().into_iter().map(describe).collect()

@@ -6,7 +6,8 @@ use clap_complete::Shell;
 
 use crate::exit::Failure;
 
-/// Print a completion script, for example `kontiki completion bash > ~/.local/share/bash-completion/completions/kontiki`
+/// Print a completion script, for example
+/// `kontiki completion bash > ~/.local/share/bash-completion/completions/kontiki`
 #[derive(clap::Args, Debug)]
 pub(crate) struct Completion {
     /// Which shell
