@@ -56,7 +56,7 @@ impl Out {
         self.line(&text)
     }
 
-    /// Prints one row; in a table, [`Rows`] collects them instead.
+    /// Prints one row; in a table they are collected instead.
     pub(crate) fn row(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Failure> {
         match (self.form, value) {
             (Form::Json, _) => self.json(&JsonRecord::new(key, value, self.hex)),

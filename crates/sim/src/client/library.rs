@@ -1,8 +1,8 @@
 //! The client library of production in virtual time: its pure core, with the simulator as shell.
 //!
-//! Everything that decides is `kontiki_client::core`: routing, batching, sessions, tries, pauses. The
-//! simulator only carries batches to stores and answers back, asks for the map, and tells the time.
-//! It believes what the library says: "nothing was changed" is recorded as such, and judged.
+//! Everything that decides is `kontiki_client::core`: routing, batching, sessions, tries, pauses.
+//! The simulator only carries batches to stores and answers back, asks for the map, and tells the
+//! time. It believes what the library says: "nothing was changed" is recorded as such, and judged.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

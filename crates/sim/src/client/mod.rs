@@ -1,9 +1,9 @@
 //! Clients: they ask stores, try again until they are told, and write down both.
 //!
 //! Reading order: [`workload`] (what they ask), [`pending`] (one operation under way and what its
-//! answer means), then the two kinds: [`plain`], the simulator's own, and [`library`], the pure core
-//! of the client library of production. An operation ends when it is answered, or unknown when its
-//! time is up.
+//! answer means), then the two kinds: [`plain`], the simulator's own, and [`library`], the pure
+//! core of the client library of production. An operation ends when it is answered, or unknown when
+//! its time is up.
 
 pub mod library;
 pub mod pending;
