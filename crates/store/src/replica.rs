@@ -176,9 +176,6 @@ impl StateMachine for Replica {
     }
 
     fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, kontiki_multiraft::Error> {
-        if self.incomplete {
-            return Err(Error::Incomplete(self.id).into());
-        }
         Ok(Box::new(snapshot::build::Source::new(self)?))
     }
 

@@ -32,7 +32,11 @@ impl Applying<'_> {
             return Ok(Outcome::Refused(refusal));
         }
         let outcome = self.carry_out(command, place, removed)?;
-        self.record.outcome(request, &outcome);
+        if self.fold {
+            self.replica.sessions.mark_changed(header.client);
+        } else {
+            self.record.outcome(request, &outcome);
+        }
         self.replica.sessions.remember(header.client, request, outcome.clone());
         Ok(outcome)
     }

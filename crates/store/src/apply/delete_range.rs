@@ -14,8 +14,9 @@
 //! A crash leaves the engine after any of these batches. Replay starts with the entry after the
 //! position, skips what `partial` says is done, and continues this command with its count; rows
 //! that are gone are not counted twice, because count and rows share a batch. What was before the
-//! command in the same entry is not repeated: its sessions were folded in step 2. So outcome,
-//! rows and sessions are those of a replica that never crashed. Readers stay refused meanwhile.
+//! command in the same entry is not repeated: its sessions were folded in step 2. The cut of step 4
+//! folds too, because half a payload fits no outcome record. So outcome, rows and sessions are
+//! those of a replica that never crashed. Readers stay refused meanwhile.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kontiki_codec::apply_state::Partial;

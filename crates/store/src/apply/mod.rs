@@ -72,8 +72,9 @@ struct Applying<'a> {
     pending: Pending,
     /// What the sessions must remember of the pending batch.
     record: Builder,
-    /// The payload being applied, as its session sees it.
-    touched: Option<Touch>,
+    /// The payload being applied began before the last cut or the last crash. A record that began
+    /// its session again would expire others twice, so the next cut folds instead.
+    fold: bool,
     replies: Vec<(Token, Bytes)>,
     /// The entry being applied asked for a state hash.
     hash_wanted: bool,
@@ -94,7 +95,7 @@ impl<'a> Applying<'a> {
             replica,
             pending: Pending::default(),
             record,
-            touched: None,
+            fold: false,
             replies: Vec::new(),
             hash_wanted: false,
             membership_changed: false,
@@ -154,18 +155,17 @@ impl<'a> Applying<'a> {
             open: header.open,
             wall_ms: header.wall_ms,
         };
-        self.record.touch(touch);
         // A crash within this payload came after its session had begun: once is enough.
         let resumed = self.replica.partial.take();
+        self.fold |= resumed.is_some();
+        if !self.fold {
+            self.record.touch(touch);
+        }
         if resumed.is_none()
             && let Err(refusal) = self.replica.sessions.begin(touch)
         {
             return Ok(vec![Outcome::Refused(refusal); batch.commands.len()]);
         }
-        if resumed.is_some() {
-            self.replica.sessions.resume(touch.client);
-        }
-        self.touched = Some(touch);
         let mut outcomes = Vec::with_capacity(batch.commands.len());
         for (nth, (request, command)) in (0..).zip(batch.commands) {
             let place = Place { payload, command: nth };
@@ -176,7 +176,6 @@ impl<'a> Applying<'a> {
             };
             outcomes.push(self.command(&header, request, command, place, removed)?);
         }
-        self.touched = None;
         Ok(outcomes)
     }
 
@@ -196,7 +195,8 @@ impl<'a> Applying<'a> {
         let record = std::mem::replace(&mut self.record, Builder::new(replica.sessions.now_ms()));
         let mut batch = self.pending.take();
         // A record is named by the last whole entry, so within an entry there is no free name.
-        if partial.is_some() || replica.records.is_full(&record, replica.tuning.records_max) {
+        let fold = std::mem::replace(&mut self.fold, partial.is_some()) || partial.is_some();
+        if fold || replica.records.is_full(&record, replica.tuning.records_max) {
             replica.records.fold(replica.id, &mut replica.sessions, &mut batch);
         } else if !record.is_empty() {
             replica.records.write(replica.id, replica.applied.index, record, &mut batch);
@@ -206,12 +206,6 @@ impl<'a> Applying<'a> {
             MetaKey::Region(replica.id, RegionRow::ApplyState).to_bytes(),
             apply_state_row(replica.applied, replica.sessions.now_ms(), partial),
         );
-        // Outcomes that follow belong to the payload that was cut in two. To begin its session
-        // again changes nothing: it is there, of this very time.
-        if let Some(touch) = self.touched {
-            self.record.touch(touch);
-            replica.sessions.resume(touch.client);
-        }
         replica.engine.write(batch)?;
         if self.membership_changed {
             replica.cell.publish_region(Arc::clone(&replica.region));

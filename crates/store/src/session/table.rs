@@ -81,9 +81,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// A payload that had begun goes on after a fold or a restart: what it still changes must
-    /// reach the next fold.
-    pub(crate) fn resume(&mut self, client: ClientId) {
+    /// The next fold must write this session, though its payload began before the last one.
+    pub(crate) fn mark_changed(&mut self, client: ClientId) {
         self.dirty.insert(client);
     }
 

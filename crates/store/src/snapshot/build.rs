@@ -37,10 +37,16 @@ pub(crate) struct Source {
 /// What comes next.
 enum Stage {
     Head,
-    Rows { left: Range },
-    Sessions { left: VecDeque<(ClientId, Session)> },
+    Rows {
+        left: Range,
+    },
+    Sessions {
+        left: VecDeque<(ClientId, Session)>,
+    },
     End,
     Over,
+    /// The replica is between two applied positions; the receiver asks again later.
+    NotNow,
 }
 
 impl Source {
@@ -49,14 +55,20 @@ impl Source {
     /// # Errors
     /// The engine gives no view.
     pub(crate) fn new(replica: &Replica) -> Result<Self, Error> {
-        assert!(replica.partial.is_none(), "{}: snapshot of half an entry", replica.id);
+        // After a crash, until replay has caught up or an install was repeated. That is no failure
+        // of the storage: only this transfer is given up.
+        let stage = if replica.partial.is_some() || replica.incomplete {
+            Stage::NotNow
+        } else {
+            Stage::Head
+        };
         let now_ms = replica.sessions.now_ms();
         Ok(Self {
             meta: SnapshotMeta { position: replica.applied, membership: replica.membership() },
             region: Arc::clone(&replica.region),
             view: replica.engine.view()?,
             chunk_bytes: replica.tuning.snapshot_chunk_bytes,
-            stage: Stage::Head,
+            stage,
             sequence: 0,
             totals: Totals::default(),
             hasher: Hasher::new(&replica.region, now_ms),
@@ -89,6 +101,11 @@ impl Source {
                     return Ok(Some(Part::End(self.totals)));
                 }
                 Stage::Over => return Ok(None),
+                Stage::NotNow => {
+                    self.stage = Stage::NotNow;
+                    let why = "its rows are being replaced; ask again".to_owned();
+                    return Err(Error::Snapshot { region: self.region.id, why });
+                }
             }
         }
     }

@@ -20,12 +20,12 @@ fn an_engine_without_identity_or_of_another_store_is_refused() {
     let disk = SimDisk::new();
     assert!(matches!(try_open(&disk, IDENT), Err(Error::NotBootstrapped)));
     let first = bootstrap::first_region(peers(3));
-    bootstrap::bootstrap(&disk.open(), IDENT, &[first.clone()]).unwrap();
+    bootstrap::bootstrap(&disk.open(), IDENT, std::slice::from_ref(&first)).unwrap();
     assert!(try_open(&disk, IDENT).is_ok());
     let mut other = IDENT;
     other.store = StoreId(77);
     assert!(matches!(try_open(&disk, other), Err(Error::OtherStore { .. })));
-    let again = bootstrap::bootstrap(&disk.open(), IDENT, &[first]);
+    let again = bootstrap::bootstrap(&disk.open(), IDENT, std::slice::from_ref(&first));
     assert!(matches!(again, Err(Error::AlreadyBootstrapped)));
 }
 

@@ -186,9 +186,6 @@ impl Run<'_> {
 
     /// A snapshot from a replica that is ahead, perhaps with a crash in the middle.
     fn install(&mut self, ahead: usize, fault: Option<u64>, keep: usize) {
-        if self.node.replica.partial.is_some() {
-            return;
-        }
         let at = self.node.replica.applied().index.0;
         let target = usize::try_from(at).unwrap() + ahead;
         let mut other = Node::new(Tuning { snapshot_chunk_bytes: 64, ..Tuning::default() });
