@@ -4,7 +4,7 @@
 //! can then never leave a state machine ahead of its log (raft-rs#537). An install excludes apply
 //! from the moment the notice leaves until its end (openraft eed681d5).
 
-use kontiki_types::{Entry, Index, PeerId, SnapshotMeta};
+use kontiki_types::{Entry, Index, PeerId, SnapshotMeta, Term};
 
 use crate::log::Log;
 
@@ -12,8 +12,9 @@ use crate::log::Log;
 #[derive(Debug)]
 pub(crate) struct Install {
     pub(crate) meta: SnapshotMeta,
-    /// Who sent it, and under which progress: the acknowledgement echoes it.
+    /// Who sent it, in which term and under which progress: the acknowledgement echoes it.
     pub(crate) from: PeerId,
+    pub(crate) term: Term,
     pub(crate) session: u64,
     /// The notice left; before that, entries handed out are still being applied.
     pub(crate) started: bool,
@@ -69,7 +70,9 @@ impl Applying {
         }
         let outstanding = log.bytes_between(self.applied, self.handed_out);
         let room = (bytes_max as u64).saturating_sub(outstanding);
-        if room == 0 {
+        let next = log.bytes_between(self.handed_out, self.handed_out.next());
+        // One entry may always go, however large, but only alone.
+        if outstanding > 0 && next > room {
             return;
         }
         let room = usize::try_from(room).unwrap_or(usize::MAX);

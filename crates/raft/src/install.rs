@@ -30,7 +30,8 @@ pub(crate) fn on_snapshot(
         shared.commit_to(position.index);
         follower.acknowledge(session, position.index, 0);
     } else if shared.applying.install.as_ref().is_none_or(|install| !install.started) {
-        shared.applying.install = Some(Install { meta, from, session, started: false });
+        let term = shared.term();
+        shared.applying.install = Some(Install { meta, from, term, session, started: false });
     }
 }
 
@@ -44,9 +45,10 @@ pub(crate) fn on_installed(shared: &mut Shared, role: &mut Role, meta: &Snapshot
         return;
     }
     shared.restart_log(meta);
-    // The sender may have been replaced meanwhile; the new leader asks by itself.
+    // The sender may lead no more, or lead anew and count its sessions anew: it asks by itself.
     if let Role::Follower(follower) = role
         && follower.leader() == Some(install.from)
+        && shared.term() == install.term
     {
         follower.acknowledge(install.session, meta.position.index, 0);
     }

@@ -62,8 +62,8 @@
 //! Proposing membership changes (configurations that arrive are obeyed, joint ones too), promotion
 //! of learners, lease reads, priorities, hibernation, fetching of entries evicted from memory.
 //!
-//! Reading order: [`Batch`] and [`Config`], [`Node`], `roles/`, `log.rs`, `replication/`, `quorum/`,
-//! `read/`, `durability.rs`.
+//! Reading order: [`Batch`] and [`Config`], [`Node`], `roles/`, `log.rs`, `replication/`,
+//! `quorum/`, `read/`, `durability.rs`.
 
 #![forbid(unsafe_code)]
 

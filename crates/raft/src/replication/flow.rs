@@ -3,7 +3,7 @@
 //! So one append carries all that a round proposed, and every append carries the newest commit
 //! index and read round. A heartbeat of its own is sent only where nothing else would tell.
 
-use kontiki_types::{Body, Index};
+use kontiki_types::{Body, Entry, Index, Position};
 
 use super::progress::{Mode, Progress};
 use crate::Notice;
@@ -77,18 +77,19 @@ fn send(
     shared: &mut Shared,
     progress: &mut Progress,
     after: Index,
-    entries: Vec<kontiki_types::Entry>,
+    entries: Vec<Entry>,
     round: u64,
 ) {
     let term = shared.log.term(after).expect("the caller looked");
     let body = Body::Append {
         session: progress.session,
-        prev: kontiki_types::Position::new(term, after),
+        prev: Position::new(term, after),
         entries,
         commit: shared.applying.commit(),
         round,
     };
     progress.carried = round;
+    progress.quiet = false;
     shared.send(progress.peer, body);
 }
 

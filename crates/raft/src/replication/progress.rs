@@ -54,7 +54,10 @@ pub(crate) struct Progress {
     pub(crate) carried: u64,
     /// What it will take for committed, as far as sent.
     pub(crate) told_commit: Index,
-    /// A heartbeat was answered while appends were not: ask with an empty append.
+    /// A heartbeat of the clock left, and no append since: an answer now means that whatever is
+    /// not answered was lost, or is slow enough to be asked about.
+    pub(crate) quiet: bool,
+    /// It is to be asked with an empty append.
     pub(crate) nudge: bool,
 }
 
@@ -89,6 +92,7 @@ impl Progress {
             echoed: 0,
             carried: 0,
             told_commit: Index(0),
+            quiet: false,
             nudge: false,
         }
     }
@@ -146,8 +150,13 @@ impl Progress {
         }
     }
 
-    /// The follower lives: what stands still is asked for again.
+    /// The follower lives: what stands still is asked for again, once for each heartbeat of the
+    /// clock. Heartbeats also carry read rounds and commits; repeating a probe for each of their
+    /// answers would multiply traffic under load.
     pub(crate) fn on_heartbeat_answered(&mut self, last: Index) {
+        if !std::mem::take(&mut self.quiet) {
+            return;
+        }
         match &mut self.mode {
             Mode::Probe { waiting } => *waiting = false,
             Mode::Replicate => self.nudge = !self.inflight.is_empty() && self.matched < last,

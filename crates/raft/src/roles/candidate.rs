@@ -47,9 +47,10 @@ pub(crate) fn on_persisted(shared: &mut Shared, role: &mut Candidate) -> Transit
 pub(crate) fn step(shared: &mut Shared, role: &mut Candidate, message: &Message) -> Transition {
     let from = message.from;
     match message.body {
-        // An answer to our request; answers of other terms never get here (openraft#1220).
+        // An answer to our request; answers of other terms never get here (openraft#1220). A grant
+        // is a promise on disk: a refusal beside it answers an older request, late.
         Body::VoteReply { granted } => {
-            role.votes.insert(from, granted);
+            *role.votes.entry(from).or_default() |= granted;
             role.tally(shared)
         }
         Body::PreVote { last } => {

@@ -379,6 +379,7 @@ pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) -> 
         let round = leader.reads.newest();
         for progress in &mut leader.followers {
             flow::send_heartbeat(shared, progress, round);
+            progress.quiet = true;
         }
         leader.hand_over(shared);
     }

@@ -47,7 +47,7 @@ pub(crate) fn step(shared: &mut Shared, role: &mut PreCandidate, message: &Messa
             if granted && message.term != shared.term().next() {
                 return Transition::Stay;
             }
-            role.votes.insert(from, granted);
+            *role.votes.entry(from).or_default() |= granted;
             role.tally(shared)
         }
         Body::PreVote { last } => {

@@ -11,7 +11,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kontiki_types::{Body, Index, Membership, Message, Peer, PeerId, PeerRole, StoreId};
+use kontiki_types::{
+    AppendOutcome, Body, Entry, EntryKind, Index, Membership, Message, Peer, PeerId, PeerRole,
+    Position, StoreId, Term,
+};
 
 use crate::testing::codec;
 use crate::testing::group::Group;
@@ -92,7 +95,7 @@ enum Command {
     },
     /// What was put aside arrives.
     Release,
-    /// Operations become durable, all or so many.
+    /// Operations become durable: so many, or all, those that follow from them included.
     Sync {
         peer: u64,
         #[arg(key)]
@@ -130,16 +133,20 @@ enum Command {
     InstallMachine(u64),
     /// The transport lost its way.
     Unreachable(u64, u64),
-    /// A message that no node sent in this script: `inject 1 2 3 vote last=4@2`.
+    /// A message that no node sent in this script: from, to, term, what.
     Inject {
         from: u64,
         to: u64,
         term: u64,
         kind: String,
-        #[arg(key)]
-        index: Option<u64>,
-        #[arg(key)]
-        session: Option<u64>,
+        #[arg(key, optional)]
+        index: u64,
+        #[arg(key, optional)]
+        index_term: u64,
+        #[arg(key, optional)]
+        session: u64,
+        #[arg(key, optional)]
+        data: String,
     },
     /// How these peers stand.
     Status(#[arg(many, optional)] Vec<u64>),
@@ -171,7 +178,7 @@ impl goldenscript::Runner for Script {
         } else {
             let group = self.group.as_mut().ok_or("begin with `group`")?;
             let said = event(group, command)?;
-            let looked = look(group, command)?;
+            let looked = look(group, command);
             return Ok(group.take_trace() + &said + &looked);
         }
         Ok(self.group.as_mut().map(Group::take_trace).unwrap_or_default())
@@ -224,7 +231,7 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
             }
         }
         Command::ProposeIn { peer, term, data } => {
-            let term = kontiki_types::Term(*term);
+            let term = Term(*term);
             group.propose_in(PeerId(*peer), Bytes::from(data.clone()), Some(term))?;
         }
         Command::Read(peer, reads) => {
@@ -277,15 +284,15 @@ fn found(found: bool, otherwise: &str) -> Result<()> {
 fn network(group: &mut Group, command: &Command) -> Result<String> {
     match command {
         Command::Deliver { from, to, count } => {
-            for message in pick(group, *from, *to, *count)? {
+            for message in pick(group, *from, *to, *count) {
                 group.deliver(message);
             }
         }
         Command::Drop { from, to, count } => {
-            return Ok(rendered("lost ", &pick(group, *from, *to, *count)?));
+            return Ok(rendered("lost ", &pick(group, *from, *to, *count)));
         }
         Command::Hold { from, to, count, copy } => {
-            let messages = pick(group, *from, *to, *count)?;
+            let messages = pick(group, *from, *to, *count);
             if *copy {
                 for message in messages.clone() {
                     group.network.send(message);
@@ -311,11 +318,11 @@ fn network(group: &mut Group, command: &Command) -> Result<String> {
             }
         }
         Command::Heal => group.network.heal(),
-        Command::Inject { from, to, term, kind, index, session } => {
-            let index = Index(index.unwrap_or_default());
-            let body = invent(kind, index, session.unwrap_or_default())?;
-            let (from, to) = (PeerId(*from), PeerId(*to));
-            group.deliver(Message { from, to, term: kontiki_types::Term(*term), body });
+        Command::Inject { from, to, term, kind, index, index_term, session, data } => {
+            let (from, to, term) = (PeerId(*from), PeerId(*to), Term(*term));
+            let position = Position::new(Term(*index_term), Index(*index));
+            let body = invent(kind, term, position, *session, data)?;
+            group.deliver(Message { from, to, term, body });
         }
         _ => {}
     }
@@ -327,33 +334,47 @@ fn pick(
     from: Option<u64>,
     to: Option<u64>,
     count: Option<usize>,
-) -> Result<Vec<Message>> {
-    let messages = group.network.take_matching(count.unwrap_or(usize::MAX), |message| {
+) -> Vec<Message> {
+    group.network.take_matching(count.unwrap_or(usize::MAX), |message| {
         from.is_none_or(|from| message.from == PeerId(from))
             && to.is_none_or(|to| message.to == PeerId(to))
-    });
-    if messages.is_empty() { Err("no such message is under way".into()) } else { Ok(messages) }
+    })
 }
 
 fn rendered(prefix: &str, messages: &[Message]) -> String {
-    messages.iter().map(|m| format!("{prefix}{}\n", describe::message(m))).collect()
+    let line = |message| [prefix, &describe::message(message), "\n"].concat();
+    messages.iter().map(line).collect()
 }
 
 /// The few messages that only a late or foreign peer would send.
-fn invent(kind: &str, index: Index, session: u64) -> Result<Body> {
-    let accepted = kontiki_types::AppendOutcome::Accepted { matched: index };
+fn invent(kind: &str, term: Term, at: Position, session: u64, data: &str) -> Result<Body> {
+    let reply = |outcome| Body::AppendReply { session, outcome, round: 0 };
+    let append = |kind| {
+        let data = Bytes::from(data.to_owned());
+        let entry = Entry { position: Position::new(term, at.index.next()), kind, data };
+        Body::Append { session, prev: at, entries: vec![entry], commit: Index(0), round: 0 }
+    };
     Ok(match kind {
-        "accepted" => Body::AppendReply { session, outcome: accepted, round: 0 },
-        "heartbeat" => Body::Heartbeat { session, commit: index, round: 0 },
+        "pre-vote" => Body::PreVote { last: at },
+        "pre-vote-granted" => Body::PreVoteReply { granted: true },
+        "vote" => Body::Vote { last: at, transfer: false },
+        "vote-granted" => Body::VoteReply { granted: true },
+        "vote-refused" => Body::VoteReply { granted: false },
+        "append" => append(EntryKind::Normal),
+        "config" => append(EntryKind::Config),
+        "accepted" => reply(AppendOutcome::Accepted { matched: at.index }),
+        "rejected" => reply(AppendOutcome::Rejected { prev: at.index, hint: Position::ZERO }),
+        "heartbeat" => Body::Heartbeat { session, commit: at.index, round: 0 },
         "campaign-now" => Body::TimeoutNow,
-        "read-reply" => Body::ReadIndexReply { id: session, index: Some(index) },
+        "campaign-refused" => Body::TimeoutNowRefused,
+        "read-reply" => Body::ReadIndexReply { id: session, index: Some(at.index) },
         _ => return Err(format!("cannot invent {kind}").into()),
     })
 }
 
 /// Commands that only look.
-fn look(group: &mut Group, command: &Command) -> Result<String> {
-    Ok(match command {
+fn look(group: &Group, command: &Command) -> String {
+    match command {
         Command::Status(peers) => {
             let all = group.replicas.keys().copied().collect();
             let peers = if peers.is_empty() { all } else { ids(peers) };
@@ -388,7 +409,7 @@ fn look(group: &mut Group, command: &Command) -> Result<String> {
         }
         Command::Network => rendered("", group.network.under_way()),
         _ => String::new(),
-    })
+    }
 }
 
 fn ids(peers: &[u64]) -> Vec<PeerId> {
