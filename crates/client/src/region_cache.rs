@@ -115,13 +115,18 @@ impl RegionCache {
         }
     }
 
-    /// A store did not serve a region as its leader should: try another one.
+    /// A store did not serve a region as its leader should: another one is asked next. Saying it
+    /// again changes nothing, so that requests that failed together stay together.
     pub fn distrust(&mut self, region: RegionId, store: StoreId) {
         let Some(known) = self.known_mut(region) else { return };
         if known.leader == Some(store) {
             known.leader = None;
         }
-        known.turn = known.turn.wrapping_add(1);
+        let voters = known.region.peers.iter().filter(|peer| peer.role != PeerRole::Learner);
+        let voters: Vec<_> = voters.map(|peer| peer.store).collect();
+        if !voters.is_empty() && voters[known.turn % voters.len()] == store {
+            known.turn = (known.turn + 1) % voters.len();
+        }
     }
 
     /// Drops a region from the map.
@@ -151,9 +156,12 @@ impl RegionCache {
         }
         let peers = known.region.peers.iter();
         let stores = peers.filter(|peer| stale || peer.role != PeerRole::Learner);
-        let stores: Vec<_> = stores.map(|peer| peer.store).filter(reachable).collect();
+        let stores: Vec<_> = stores.map(|peer| peer.store).collect();
         let first = if stale { usize::try_from(draw >> 33).unwrap_or(0) } else { known.turn };
-        let in_turn = || (0..stores.len()).map(|n| stores[first.wrapping_add(n) % stores.len()]);
+        let in_turn = || {
+            let turns = 0..stores.len();
+            turns.map(|n| stores[first.wrapping_add(n) % stores.len()]).filter(reachable)
+        };
         in_turn().find(|&store| !is_down(store)).or(leader).or_else(|| in_turn().next())
     }
 

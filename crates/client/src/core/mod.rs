@@ -202,4 +202,6 @@ impl<W> Core<W> {
 }
 
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod tests;

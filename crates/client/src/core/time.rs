@@ -76,7 +76,7 @@ impl<W> Core<W> {
                 if batch.expires_at > now {
                     continue;
                 }
-                if lane.heard_at < batch.sent_at {
+                if lane.heard_at <= batch.sent_at {
                     silent.push(store);
                     break;
                 }
