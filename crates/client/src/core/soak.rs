@@ -7,7 +7,7 @@
 //! - one that failed and says that nothing was changed never took effect, not even later,
 //! - one whose outcome is unknown took effect at most once,
 //! - every call ends by its deadline,
-//! - a read answers a value exactly if a write of that key took effect before the read was answered.
+//! - a read answers a value exactly if a write of that key took effect before the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

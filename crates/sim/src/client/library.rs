@@ -169,7 +169,7 @@ impl Library {
         let ended = match result {
             Ok(got) => pending.on_answer(answer(got), &mut self.seen, env),
             Err(error) => {
-                self.on_error(&pending, &error, env);
+                on_error(&pending, &error, env);
                 Ended::Yes
             }
         };
@@ -185,22 +185,6 @@ impl Library {
                 let what = format!("the library passed on a refusal of {pending:?}");
                 env.fail(Rule::AnswerForm, what);
             }
-        }
-    }
-
-    fn on_error(&mut self, pending: &Pending, error: &Error, env: &mut Env) {
-        env.marks.hit(Mark::ClientGaveUp);
-        match error {
-            Error::OutcomeUnknown { .. } => env.marks.hit(Mark::LibraryUnknown),
-            Error::Deadline { .. } => {}
-            Error::Unavailable { .. } | Error::Busy { .. } => {}
-            other => env.fail(Rule::AnswerForm, format!("{pending:?} ended with {other:?}")),
-        }
-        if !error.outcome_unknown() {
-            pending.fail(env);
-        }
-        if env.is_healed && pending.is_last {
-            env.fail(Rule::Liveness, format!("{pending:?} without faults: {error:?}"));
         }
     }
 
@@ -264,12 +248,11 @@ impl Client for Library {
     fn on_step(&mut self, step: ClientStep, workload: &mut Workload, env: &mut Env) {
         match step {
             ClientStep::Think => {
-                let plan = match &mut self.last {
-                    Some(last) => last.pop_front(),
-                    None => {
-                        let seen = &self.seen;
-                        Some(workload.plan(&mut self.rng, &|key| seen.get(key).cloned()))
-                    }
+                let plan = if let Some(last) = &mut self.last {
+                    last.pop_front()
+                } else {
+                    let seen = &self.seen;
+                    Some(workload.plan(&mut self.rng, &|key| seen.get(key).cloned()))
                 };
                 if let Some(plan) = plan {
                     self.begin(plan, env);
@@ -320,5 +303,20 @@ fn answer(got: Got) -> Answer {
             Answer::Invalid(format!("one region, and yet {rest:?} is left to remove"))
         }
         Got::Rows { .. } => Answer::Invalid("rows for no scan".to_owned()),
+    }
+}
+
+fn on_error(pending: &Pending, error: &Error, env: &mut Env) {
+    env.marks.hit(Mark::ClientGaveUp);
+    match error {
+        Error::OutcomeUnknown { .. } => env.marks.hit(Mark::LibraryUnknown),
+        Error::Deadline { .. } | Error::Unavailable { .. } | Error::Busy { .. } => {}
+        other => env.fail(Rule::AnswerForm, format!("{pending:?} ended with {other:?}")),
+    }
+    if !error.outcome_unknown() {
+        pending.fail(env);
+    }
+    if env.is_healed && pending.is_last {
+        env.fail(Rule::Liveness, format!("{pending:?} without faults: {error:?}"));
     }
 }

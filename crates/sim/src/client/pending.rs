@@ -165,7 +165,9 @@ impl Pending {
                 for part in parts {
                     match &part.record {
                         Record::Registers(_, records) => {
-                            records.iter().for_each(|&record| env.book.fail(record));
+                            for &record in records {
+                                env.book.fail(record);
+                            }
                         }
                         Record::Increment(increment) => {
                             env.book.end_increment(*increment, false, env.count);
