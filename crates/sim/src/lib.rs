@@ -15,7 +15,7 @@
 //! | what must hold | [`check`], [`violation`] |
 //! | rare states a sweep should reach | [`marks`] |
 //! | mistakes on purpose | [`mutant`] |
-//! | found bugs, kept for ever | [`scenarios`] |
+//! | found bugs, kept for ever | `scenarios` |
 //!
 //! The binary: `run SEED --trace` tells one run, `sweep --seeds A..B --minutes M` judges many.
 

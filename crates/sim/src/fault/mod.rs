@@ -1,6 +1,6 @@
 //! What goes wrong: the list of faults, and the nemesis that draws them.
 //!
-//! Reading order: this list, then [`nemesis`] (when and where they strike, and how they end).
+//! Reading order: this list, then `nemesis` (when and where they strike, and how they end).
 
 mod nemesis;
 

@@ -5,12 +5,12 @@
 //!
 //! | here | in production | file |
 //! |---|---|---|
-//! | turn | shard thread | [`turn`] |
-//! | log sync, segments | log writer, segment keeper | [`writer`] |
-//! | apply, engine sync | apply worker, background thread | [`applying`] |
-//! | streams | snapshot sender and receiver, spools | [`streams`], [`spool`] |
-//! | service | the server's request handling | [`service`], [`reply`] |
-//! | boot | start of a store | [`boot`] |
+//! | turn | shard thread | `turn` |
+//! | log sync, segments | log writer, segment keeper | `writer` |
+//! | apply, engine sync | apply worker, background thread | `applying` |
+//! | streams | snapshot sender and receiver, spools | `streams`, `spool` |
+//! | service | the server's request handling | `service`, `reply` |
+//! | boot | start of a store | `boot` |
 //!
 //! What happens at one virtual moment happens whole; a crash falls between two moments, or, by the
 //! fuse of the disks, between two operations of one.
