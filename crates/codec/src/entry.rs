@@ -1,5 +1,5 @@
-//! Log entries: position, kind, data. Written by the log; appends use [`encode_body`] because
-//! their indexes follow from the position before the first entry.
+//! Log entries: position, kind, data. Written by the log; an append message leaves the index out,
+//! because it follows from the position before the first entry.
 
 use kontiki_types::{Entry, EntryKind, Index, Position, Term};
 

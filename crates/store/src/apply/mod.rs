@@ -55,7 +55,9 @@ pub(crate) fn apply(
     for entry in entries {
         applying.entry(entry)?;
     }
-    applying.cut(None)?;
+    if applying.cut_at != applying.replica.applied {
+        applying.cut(None)?;
+    }
     if applying.membership_changed {
         // Others act on a membership as soon as they see it, so it must not be lost with the tail
         // of the engine.
@@ -76,6 +78,8 @@ struct Applying<'a> {
     /// its session again would expire others twice, so the next cut folds instead.
     fold: bool,
     replies: Vec<(Token, Bytes)>,
+    /// Everything up to here is in the engine.
+    cut_at: Position,
     /// The entry being applied asked for a state hash.
     hash_wanted: bool,
     membership_changed: bool,
@@ -91,12 +95,14 @@ struct Place {
 impl<'a> Applying<'a> {
     fn new(replica: &'a mut Replica) -> Self {
         let record = Builder::new(replica.sessions.now_ms());
+        let cut_at = replica.applied;
         Self {
             replica,
             pending: Pending::default(),
             record,
             fold: false,
             replies: Vec::new(),
+            cut_at,
             hash_wanted: false,
             membership_changed: false,
         }
@@ -207,6 +213,7 @@ impl<'a> Applying<'a> {
             apply_state_row(replica.applied, replica.sessions.now_ms(), partial),
         );
         replica.engine.write(batch)?;
+        self.cut_at = replica.applied;
         if self.membership_changed {
             replica.cell.publish_region(Arc::clone(&replica.region));
         }

@@ -6,6 +6,7 @@ mod install;
 mod model;
 mod node;
 mod opening;
+mod proposals;
 mod random;
 mod reads;
-mod writes;
+mod script;

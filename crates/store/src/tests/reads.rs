@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use kontiki_engine::Direction;
-use kontiki_types::{Epoch, KeyRange};
+use kontiki_types::{Epoch, KeyRange, Region};
 
+use crate::read::scan as scan_region;
 use crate::tests::builders::{FIRST_EPOCH, entry, header, key, payload, put, range, value};
 use crate::tests::node::Node;
 use crate::{ReadError, Scan, Tuning};
@@ -68,4 +69,54 @@ fn another_epoch_and_keys_outside_the_raw_space_are_refused() {
     assert!(matches!(error, ReadError::EpochNotMatch { .. }), "{error}");
     let error = node.read(|r| r.get(FIRST_EPOCH, b"?")).unwrap_err();
     assert!(matches!(error, ReadError::Invalid), "{error}");
+}
+
+/// What a scan finds in the part of the rows that a region of "b" up to "d" owns.
+fn scan_part(node: &Node, request: &Scan) -> Result<(Vec<Bytes>, Option<Bytes>), ReadError> {
+    let whole = node.replica.region().clone();
+    let region = Region { range: range("b", Some("d")), ..whole };
+    let page = scan_region(&*node.engine, &region, 0, request)?;
+    Ok((page.rows.into_iter().map(|row| row.key).collect(), page.resume))
+}
+
+/// RheaKV read the key on the border through the wrong region when it scanned backward.
+#[test]
+fn a_scan_ends_at_the_border_and_tells_where_to_go_on() {
+    let node = node();
+    let forward = |range| scan_part(&node, &scan(range, Direction::Forward, 0)).unwrap();
+    let owned = || vec![key("b"), key("c")];
+    assert_eq!(forward(range("b", Some("e"))), (owned(), Some(key("d"))));
+    assert_eq!(forward(range("b", None)), (owned(), Some(key("d"))));
+    assert_eq!(forward(range("b", Some("d"))), (owned(), None));
+    assert_eq!(forward(range("c", Some("c1"))), (vec![key("c")], None));
+
+    let backward = |range| scan_part(&node, &scan(range, Direction::Backward, 0)).unwrap();
+    let reversed = || vec![key("c"), key("b")];
+    assert_eq!(backward(range("a", Some("d"))), (reversed(), Some(key("b"))));
+    assert_eq!(backward(range("b", Some("d"))), (reversed(), None));
+    assert_eq!(backward(range("a", Some("b1"))), (vec![key("b")], Some(key("b"))));
+}
+
+#[test]
+fn a_scan_that_begins_elsewhere_is_refused() {
+    let node = node();
+    let refused = |range, direction| {
+        let result = scan_part(&node, &scan(range, direction, 0));
+        assert!(matches!(result, Err(ReadError::KeyNotInRegion { .. })), "{result:?}");
+    };
+    refused(range("a", Some("c")), Direction::Forward);
+    refused(range("d", None), Direction::Forward);
+    // The last key before the end belongs to the next region, or to the one before.
+    refused(range("b", Some("e")), Direction::Backward);
+    refused(range("b", None), Direction::Backward);
+    refused(range("a", Some("b")), Direction::Backward);
+}
+
+#[test]
+fn a_limit_met_exactly_at_the_end_leaves_nothing_to_go_on_with() {
+    let node = node();
+    let exact = pages(&node, scan(range("a", None), Direction::Forward, 5));
+    assert_eq!(exact.len(), 1);
+    let exact = pages(&node, scan(range("a", None), Direction::Backward, 5));
+    assert_eq!(exact.len(), 1);
 }
