@@ -1,4 +1,8 @@
-//! Tests of the whole core: golden scripts, rules of the paper, random schedules, properties.
+//! Tests of the whole core, from the inside out: quorum properties, rounds of a single node, rules
+//! of the paper, golden scripts, random schedules.
 
+mod paper;
+mod quorums;
+mod rounds;
 mod schedules;
 mod scripts;
