@@ -7,7 +7,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | the loop and the phases of a run | [`world`], [`run`] |
+//! | the loop and the phases of a run | `world`, `run` |
 //! | what a seed chooses | [`options`], [`fault`] |
 //! | a store machine, driven as `kontiki-host` drives it | [`machine`] |
 //! | the links | [`network`], [`wire`] |

@@ -13,8 +13,9 @@ use kontiki_proto::v1::error::Kind;
 use kontiki_proto::v1::read::Op;
 use kontiki_proto::v1::read_result::Result as Found;
 use kontiki_store::{ReadError, RegionReader, Scan};
-use kontiki_types::limits::BATCH_COMMANDS_MAX;
+use kontiki_types::limits::{BATCH_COMMANDS_MAX, MESSAGE_BYTES_MAX};
 use kontiki_types::{Epoch, KeyRange, Region, RegionId};
+use prost::Message as _;
 
 use crate::answers::Pending;
 use crate::node::Node;
@@ -24,6 +25,9 @@ use crate::service::refusal;
 const INLINE_ROWS_MAX: usize = 2048;
 /// What a scan counts for in that sum, beside its limit: it touches more than it answers.
 const SCAN_ROWS_LEAST: usize = 64;
+/// Most bytes of results in one answer, and one result more; the reads that are left are refused as
+/// busy and come again, or a message would be longer than a client takes.
+const ANSWER_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 4;
 /// Most keys of one multi-get.
 const MULTI_GET_KEYS_MAX: usize = BATCH_COMMANDS_MAX;
 

@@ -55,6 +55,12 @@ fn not_leader(node: &Node, region: RegionId, leader: Option<StoreId>) -> Kind {
     Kind::NotLeader(v1::NotLeader { leader, region_id: region.0, term: node.leaders.term(region) })
 }
 
+/// The answer of a batch of reads has no room for this one.
+pub(crate) fn answer_full() -> Kind {
+    let reason = "the answers before this one fill the message".to_owned();
+    Kind::Busy(v1::Busy { reason, retry_after_ms: 1 })
+}
+
 /// The region changed since the client routed.
 pub(crate) fn epoch_not_match(current: Vec<Region>) -> Kind {
     let regions = current.into_iter().map(v1::Region::from).collect();
