@@ -81,11 +81,17 @@ impl Work {
             return pending.refuse(Kind::RegionNotFound(v1::RegionNotFound { region_id }));
         };
         let reader = RegionReader::new(&cell, self.node.engine.as_ref());
-        let results = self.reads.into_iter().map(|read| v1::ReadResult {
-            result: Some(
+        let mut bytes = 0;
+        let results = self.reads.into_iter().map(|read| {
+            let found = if bytes < ANSWER_BYTES_MAX {
                 one(&reader, self.epoch, read)
-                    .unwrap_or_else(|error| Found::Error(v1::Error { kind: Some(kind_of(error)) })),
-            ),
+                    .unwrap_or_else(|error| Found::Error(v1::Error { kind: Some(kind_of(error)) }))
+            } else {
+                Found::Error(v1::Error { kind: Some(refusal::answer_full()) })
+            };
+            let result = v1::ReadResult { result: Some(found) };
+            bytes += result.encoded_len();
+            result
         });
         pending.answer(Body::Results(v1::ReadResults { results: results.collect() }));
     }
