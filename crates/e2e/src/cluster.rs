@@ -18,7 +18,7 @@ const UP: Duration = Duration::from_secs(30);
 pub struct Store {
     /// Its id.
     pub id: u64,
-    /// Its process.
+    /// Its process; 0 while it is down.
     pub pid: i32,
     /// Where it listens.
     pub addr: String,
@@ -74,7 +74,7 @@ impl Cluster {
         let stores = json["stores"].as_array().expect("a list of stores");
         let store = |value: &Value| Store {
             id: value["id"].as_u64().expect("an id"),
-            pid: i32::try_from(value["pid"].as_i64().expect("a pid")).expect("a pid"),
+            pid: i32::try_from(value["pid"].as_i64().unwrap_or(0)).expect("a pid"),
             addr: value["addr"].as_str().expect("an address").to_owned(),
             dir: value["dir"].as_str().expect("a directory").to_owned(),
         };
