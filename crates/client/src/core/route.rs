@@ -1,6 +1,7 @@
 //! From a call to the lane of a store: find the region of its first key, cut or refuse what reaches
 //! over several regions, choose the store to ask.
 
+use kontiki_types::limits::{BATCH_BYTES_MAX, MESSAGE_BYTES_MAX, SCAN_BYTES_MAX};
 use kontiki_types::{Command, KeyRange, Moment, Region, StoreId};
 
 use super::calls::Call;
@@ -134,12 +135,15 @@ fn kind_and_mode<W>(call: &Call<W>) -> (Kind, ReadMode) {
     }
 }
 
+/// What a scan counts for in a batch.
+const SCAN_COST_BYTES: usize = BATCH_BYTES_MAX / 4;
+const _: () = assert!(BATCH_BYTES_MAX / SCAN_COST_BYTES * SCAN_BYTES_MAX < MESSAGE_BYTES_MAX);
+
 fn ask_bytes(ask: &Ask) -> usize {
     match ask {
         Ask::Write(command) => size::bytes(command),
         Ask::Read(Read::Get(key), _) => key.len(),
-        Ask::Read(Read::Scan(scan), _) => {
-            scan.range.start.len() + scan.range.end.as_ref().map_or(0, bytes::Bytes::len)
-        }
+        // Counted by its answer: few share a batch, whose answer must fit one message.
+        Ask::Read(Read::Scan(_), _) => SCAN_COST_BYTES,
     }
 }

@@ -272,7 +272,7 @@ impl World {
             }
             1 if self.streams[&store].is_some() => {
                 self.streams.insert(store, None);
-                self.core.on_down(store, self.now);
+                self.core.on_broken(store, self.now);
             }
             2 => {
                 let pause = Duration::from_micros(self.below(1_000_000));

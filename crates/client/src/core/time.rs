@@ -13,7 +13,7 @@ use crate::retry::Failure;
 
 /// Least time between two sweeps.
 const SWEEP_PAUSE: Duration = Duration::from_millis(5);
-/// How long others are asked first after a store's connection broke or could not be made.
+/// How long others are asked first after a stream to a store could not be opened.
 const DOWN_PAUSE: Duration = Duration::from_millis(200);
 
 impl<W> Core<W> {
@@ -31,7 +31,13 @@ impl<W> Core<W> {
         }
     }
 
-    /// The stream to a store broke, or could not be opened.
+    /// The open stream to a store broke. That alone does not say that the store is down: a new
+    /// stream may be up in a moment, and if it cannot be, [`Core::on_down`] tells soon.
+    pub fn on_broken(&mut self, store: StoreId, now: Moment) {
+        self.leave(store, Duration::ZERO, &Failure::ConnectionLost, now);
+    }
+
+    /// A stream to a store could not be opened. Others are asked first for a while.
     pub fn on_down(&mut self, store: StoreId, now: Moment) {
         self.leave(store, DOWN_PAUSE, &Failure::ConnectionLost, now);
     }

@@ -29,18 +29,21 @@ pub(super) async fn run(shared: Arc<Shared>, store: StoreId, notice: Arc<Notify>
         }
         match open(&shared, store).await {
             Ok((stream, inbound)) => {
-                failed_count = 0;
                 shared.with(|core, _| core.on_up(store));
-                let why = receive(&shared, store, stream, inbound, &notice).await;
-                tracing::debug!(%store, %why, "stream ended");
+                let end = receive(&shared, store, stream, inbound, &notice).await;
+                tracing::debug!(%store, why = end.why, "stream ended");
+                end_stream(&shared, store);
+                shared.with(|core, now| core.on_broken(store, now));
+                // A stream that never brought anything is no better than none.
+                failed_count = if end.was_heard { 0 } else { failed_count + 1 };
             }
             Err(why) => {
                 failed_count += 1;
                 tracing::debug!(%store, %why, failed_count, "no stream");
+                end_stream(&shared, store);
+                shared.with(|core, now| core.on_down(store, now));
             }
         }
-        end_stream(&shared, store);
-        shared.with(|core, now| core.on_down(store, now));
         if failed_count > 0 {
             let spread = shared.now().0;
             tokio::time::sleep(backoff(failed_count, spread)).await;
@@ -75,14 +78,22 @@ async fn open(shared: &Arc<Shared>, store: StoreId) -> Result<(u64, Streaming<Re
     }
 }
 
-/// Hands over what arrives until the stream ends; tells why it did.
+/// The end of a stream.
+struct End {
+    why: String,
+    /// It brought at least one message.
+    was_heard: bool,
+}
+
+/// Hands over what arrives until the stream ends.
 async fn receive(
     shared: &Arc<Shared>,
     store: StoreId,
     stream: u64,
     mut inbound: Streaming<Responses>,
     notice: &Notify,
-) -> String {
+) -> End {
+    let mut was_heard = false;
     loop {
         let message = tokio::select! {
             message = inbound.message() => message,
@@ -91,16 +102,17 @@ async fn receive(
                 if current == Some(stream) {
                     continue;
                 }
-                return "it went silent".into();
+                return End { why: "it went silent".into(), was_heard };
             }
         };
         match message {
             Ok(Some(responses)) => {
+                was_heard = true;
                 let answers = responses.answers.into_iter().map(wire::answer).collect();
                 shared.with(|core, now| core.on_answers(store, answers, now));
             }
-            Ok(None) => return "the store closed it".into(),
-            Err(status) => return status.to_string(),
+            Ok(None) => return End { why: "the store closed it".into(), was_heard },
+            Err(status) => return End { why: status.to_string(), was_heard },
         }
     }
 }
