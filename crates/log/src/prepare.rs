@@ -77,6 +77,9 @@ fn try_prepare<D: Disk>(
 /// # Errors
 /// Whatever the disk reports; what is left is removed at the next open.
 pub fn remove_segments<D: Disk>(disk: &D, names: &[String]) -> Result<(), Error> {
+    if names.is_empty() {
+        return Ok(());
+    }
     for name in names {
         match disk.remove(name) {
             Ok(()) => {}
