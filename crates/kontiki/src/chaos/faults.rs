@@ -1,4 +1,5 @@
-//! Kills and pauses: one store at a time, chosen by the dice, half the time the leader.
+//! Kills and pauses: one store at a time, chosen by the dice; pauses strike the leader half the
+//! time, because a leader that wakes and does not know that it leads no more is what they are for.
 //!
 //! Runs on the main thread, which owns the [`Cluster`], while the tasks of the load run elsewhere.
 
@@ -21,7 +22,7 @@ const LEADER_DEADLINE: Duration = Duration::from_millis(200);
 /// What shall be done to the stores.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// From the begin of a fault to the begin of the next.
+    /// From a kill to the next fault, and from the end of a pause to the next fault.
     pub(crate) interval: Duration,
     /// Whether stores are killed.
     pub(crate) kills: bool,
@@ -61,13 +62,16 @@ impl Faults<'_> {
     pub(crate) fn run(mut self, plan: Plan) -> Result<Done, Failure> {
         let mut next = Instant::now() + plan.interval;
         while self.tend_until(next) {
-            let began = Instant::now();
-            let store = self.choose();
             match plan.pause {
-                Some(length) if !plan.kills || self.dice.one_in(2) => self.pause(store, length),
-                _ => self.kill(store, plan.interval / 4)?,
+                Some(length) if !plan.kills || self.dice.one_in(2) => {
+                    self.pause(length);
+                    next = Instant::now() + plan.interval;
+                }
+                _ => {
+                    next = Instant::now() + plan.interval;
+                    self.kill(plan.interval / 4)?;
+                }
             }
-            next = began + plan.interval;
         }
         Ok(self.done)
     }
@@ -106,9 +110,14 @@ impl Faults<'_> {
         }
     }
 
-    fn choose(&mut self) -> u64 {
-        let endpoints = self.cluster.layout().endpoints();
+    fn any_store(&mut self) -> u64 {
+        let count = self.cluster.layout().sites().count();
+        self.dice.below(count) as u64 + 1
+    }
+
+    fn leader_or_any(&mut self) -> u64 {
         if self.dice.one_in(2) {
+            let endpoints = self.cluster.layout().endpoints();
             let leader = self.runtime.block_on(async {
                 tokio::time::timeout(LEADER_DEADLINE, ready::look(&endpoints)).await
             });
@@ -116,10 +125,11 @@ impl Faults<'_> {
                 return leader.0;
             }
         }
-        self.dice.below(endpoints.len()) as u64 + 1
+        self.any_store()
     }
 
-    fn kill(&mut self, store: u64, down_max: Duration) -> Result<(), Failure> {
+    fn kill(&mut self, down_max: Duration) -> Result<(), Failure> {
+        let store = self.any_store();
         if self.cluster.kill(store) {
             self.done.kills += 1;
         }
@@ -130,7 +140,8 @@ impl Faults<'_> {
         self.cluster.start_store(store)
     }
 
-    fn pause(&mut self, store: u64, length: Duration) {
+    fn pause(&mut self, length: Duration) {
+        let store = self.leader_or_any();
         self.alarm.send_replace(Alarm::Learn);
         self.tend_until(Instant::now() + STRIKE_BEFORE);
         if self.cluster.pause(store) {

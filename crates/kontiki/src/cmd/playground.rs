@@ -216,11 +216,11 @@ fn watch(cluster: &mut Cluster, news: &Receiver<News>) -> Result<(), Failure> {
             Ok(News::Ready(_)) | Err(RecvTimeoutError::Timeout) => {}
         }
         let events = cluster.tend();
-        if events.is_empty() {
-            continue;
-        }
         events.iter().for_each(report);
-        cluster.write_state()?;
+        // Not when a store dies: scripts that read the file meanwhile find processes, not holes.
+        if events.iter().any(|event| matches!(event, Event::Restarted { .. })) {
+            cluster.write_state()?;
+        }
     }
 }
 
