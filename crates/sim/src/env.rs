@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kontiki_codec::crc;
 use kontiki_types::{Moment, StoreId};
 
 use crate::check::{Book, Safety};
 use crate::fault;
 use crate::marks::Marks;
+use crate::mutant::Mutant;
 use crate::network::{Address, Network};
 use crate::options::Options;
 use crate::queue::Queue;
@@ -201,8 +203,19 @@ impl Env {
         if let Some(at) = self.network.damage(bytes.len()) {
             let mut copy = bytes.to_vec();
             copy[at] ^= 1 << (at % 8);
+            if self.options.is_mutant(Mutant::DamagePasses) {
+                hide_damage(&mut copy);
+            }
             *bytes = Bytes::from(copy);
         }
         packet
     }
+}
+
+/// Makes the checksum of a frame good again: its last four bytes, over all before.
+fn hide_damage(frame: &mut Vec<u8>) {
+    let covered = frame.len().saturating_sub(4);
+    let crc = crc::salted(crc::SALT_FRAME, &frame[..covered]);
+    frame.truncate(covered);
+    frame.extend(crc.to_le_bytes());
 }

@@ -51,8 +51,8 @@ marks! {
     SnapshotGivenUp = "snapshot stream given up",
     /// A snapshot was installed.
     SnapshotInstalled = "snapshot installed",
-    /// A snapshot that arrived was not installed.
-    SnapshotRefused = "snapshot refused by the state machine",
+    /// A damaged chunk of a snapshot was refused.
+    ChunkDamaged = "damaged snapshot chunk refused",
     /// A crash in the middle of an install.
     InstallCrashed = "crash in the middle of an install",
     /// An install that a crash cut off was run again at start.

@@ -166,6 +166,9 @@ impl Options {
     #[must_use]
     pub fn with_mutant(mut self, mutant: Option<Mutant>) -> Self {
         self.mutant = mutant;
+        if mutant == Some(Mutant::DamagePasses) {
+            self.network.damage = 5;
+        }
         self
     }
 

@@ -13,6 +13,7 @@ use crate::limits::HASH_EVERY_ENTRIES;
 use crate::marks::Mark;
 use crate::mutant::Mutant;
 use crate::network::exponential;
+use crate::violation::Rule;
 
 use super::{Machine, REGION};
 
@@ -94,7 +95,8 @@ impl Machine {
                 if is_installed {
                     env.marks.hit(Mark::SnapshotInstalled);
                 } else {
-                    env.marks.hit(Mark::SnapshotRefused);
+                    // Its chunks were checked when they arrived.
+                    env.fail(Rule::NoError, format!("{}: whole snapshot refused", self.id));
                 }
                 self.spools.remove(spool);
                 self.tempt(Duration::from_millis(2), env);

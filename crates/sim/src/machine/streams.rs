@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kontiki_codec::frame;
+use kontiki_codec::{frame, snapshot_chunk};
 use kontiki_multiraft::{Event, OpenSnapshot};
 use kontiki_types::{Body, Message, RegionId, StoreId};
 
@@ -129,7 +129,11 @@ impl Machine {
                 (sending.number, sending.tries) = (number + 1, 0);
                 self.send_part(env);
             }
-            Err(error) => self.fatal(&format!("snapshot: {error}"), env),
+            // As in production: the rows may be being replaced just now. The leader asks again.
+            Err(error) => {
+                env.tell(format_args!("{} gives a snapshot up: {error}", self.id));
+                self.end_stream(false, env);
+            }
         }
     }
 
@@ -163,6 +167,10 @@ impl Machine {
     fn take_part(&mut self, stream: u64, number: u64, part: SnapshotPart, env: &mut Env) -> bool {
         let taken = match part {
             SnapshotPart::Offer(offer) if number == 0 => self.take_offer(stream, offer),
+            SnapshotPart::Chunk(chunk) if is_damaged(&chunk) => {
+                env.marks.hit(Mark::ChunkDamaged);
+                Ok(false)
+            }
             SnapshotPart::Chunk(chunk) => self.take_chunk(stream, number, &chunk),
             SnapshotPart::End => return self.take_end(stream, number, env),
             SnapshotPart::Offer(_) => Ok(false),
@@ -222,4 +230,9 @@ impl Machine {
             }
         }
     }
+}
+
+/// A snapshot must be known to be whole before anything is destroyed for it.
+fn is_damaged(chunk: &Bytes) -> bool {
+    snapshot_chunk::decode(chunk.clone()).is_err()
 }

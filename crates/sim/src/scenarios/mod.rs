@@ -1,1 +1,34 @@
-//! Found bugs, each kept for ever as the run that found it.
+//! Found bugs and situations that must always be met, each kept for ever as a run of its own.
+//!
+//! A scenario is a few seeds under options narrowed to what it is about: a recorded seed alone would
+//! lose its meaning with the next change of what a seed draws. Each asserts by coverage marks that
+//! the situation really came up; one that passes without meeting it would prove nothing.
+
+mod answer_to_an_older_term;
+mod damaged_snapshot_chunk;
+mod install_cut_off;
+mod old_leader_wakes_up;
+mod range_delete_within_a_payload;
+
+use std::time::Duration;
+
+use crate::marks::{Mark, Marks};
+use crate::options::Options;
+use crate::run::run;
+
+/// Runs some seeds under narrowed options; none may break a rule, together they must reach the
+/// marks.
+fn hold(seeds: u64, seconds: u64, narrow: impl Fn(&mut Options), reached: &[Mark]) {
+    let mut marks = Marks::default();
+    for seed in 0..seeds {
+        let mut options = Options::draw(seed, Duration::from_secs(seconds));
+        options.faults.dead_at_end = None;
+        narrow(&mut options);
+        let report = run(options, None);
+        assert_eq!(report.violation, None, "seed {seed}");
+        marks.merge(&report.marks);
+    }
+    for &mark in reached {
+        assert!(marks.count(mark) > 0, "never reached: {}", mark.text());
+    }
+}
