@@ -67,6 +67,7 @@ fn tag(body: &Body) -> u8 {
         Body::ReadIndexReply { .. } => 11,
         Body::TimeoutNow => 12,
         Body::TimeoutNowRefused => 13,
+        Body::Removed { .. } => 16,
     }
 }
 
@@ -112,6 +113,7 @@ fn encode_body(out: &mut Vec<u8>, body: &Body) {
             }
         }
         Body::TimeoutNow | Body::TimeoutNowRefused => {}
+        Body::Removed { as_of } => put_varint(out, as_of.0),
     }
 }
 
@@ -142,6 +144,7 @@ fn decode_body(reader: &mut Reader, tag: u8) -> Result<Body> {
         }
         12 => Body::TimeoutNow,
         13 => Body::TimeoutNowRefused,
+        16 => Body::Removed { as_of: Index(reader.varint()?) },
         _ => return Err(Error::Corrupt("unknown kind of message")),
     })
 }

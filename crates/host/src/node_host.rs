@@ -262,13 +262,13 @@ impl NodeHost {
         self.submit(Waiter::Propose(done), |token| Event::Transfer { group, to, token });
     }
 
-    /// A frame from another store. Dropped when the host is overloaded.
+    /// A frame from this other store. Dropped when the host is overloaded.
     ///
     /// # Errors
     /// The frame is not one; its sender is broken or no peer at all.
-    pub fn receive(&self, frame: Bytes) -> Result<(), kontiki_codec::Error> {
-        let messages = frame::decode(frame)?;
-        let events = messages.into_iter().map(|(group, message)| Event::Message { group, message });
+    pub fn receive(&self, store: StoreId, frame: Bytes) -> Result<(), kontiki_codec::Error> {
+        let messages = frame::decode(frame)?.into_iter();
+        let events = messages.map(|(group, message)| Event::Message { group, store, message });
         // A full mailbox drops the frame, as a network might; Raft repeats it.
         let _ = self.inputs.offer(Input::Events(events.collect()));
         Ok(())

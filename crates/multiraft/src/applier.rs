@@ -11,7 +11,7 @@ use kontiki_types::{Index, PeerId, RegionId, SnapshotMeta, StoreId, Term};
 
 use crate::effect::ApplyTask;
 use crate::event::Event;
-use crate::{Committed, Error, SnapshotSource, StateMachine, Token};
+use crate::{Committed, CommittedKind, Error, SnapshotSource, StateMachine, Token};
 
 /// What one round of applying produced.
 #[derive(Default)]
@@ -118,6 +118,13 @@ impl Applier {
                         source,
                     });
                 }
+                ApplyTask::Destroy { group } => {
+                    self.apply_gathered(&mut gathered, round)?;
+                    if let Some(mut machine) = self.machines.remove(&group) {
+                        machine.destroy()?;
+                    }
+                    round.events.push(Event::Destroyed { group });
+                }
                 ApplyTask::Install { group, meta, spool } => {
                     self.apply_gathered(&mut gathered, round)?;
                     round.installs.push((group, meta, spool));
@@ -142,7 +149,10 @@ impl Applier {
     ) -> Result<(), Error> {
         let Some(machine) = self.machines.get_mut(&group) else { return Ok(()) };
         let ok = match machine.install(&meta, spool, chunks) {
-            Ok(()) => true,
+            Ok(()) => {
+                machine.on_configuration_committed(&meta.membership);
+                true
+            }
             Err(Error::Snapshot(reason)) => {
                 tracing::warn!(%group, %reason, "snapshot not installed");
                 false
@@ -162,6 +172,7 @@ impl Applier {
             let index = entries.last().map_or(Index(0), |last| last.position.index);
             if let Some(machine) = self.machines.get_mut(&group) {
                 machine.apply(&entries, &mut round.replies)?;
+                tell_memberships(machine.as_mut(), &entries);
             }
             round.events.push(Event::Applied { group, index, bytes });
         }
@@ -175,6 +186,16 @@ impl Applier {
             } else {
                 machine.on_leader_stop(term);
             }
+        }
+    }
+}
+
+fn tell_memberships(machine: &mut dyn StateMachine, entries: &[Committed]) {
+    for entry in entries {
+        if let CommittedKind::Config(membership) = &entry.kind
+            && !membership.is_joint()
+        {
+            machine.on_configuration_committed(membership);
         }
     }
 }

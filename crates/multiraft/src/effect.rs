@@ -1,8 +1,8 @@
 //! Everything a shard can want from the world.
 
 use kontiki_log::Record;
-use kontiki_raft::Notice;
-use kontiki_types::{Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
+use kontiki_raft::{ChangeError, ChangeFailure, Notice, ResetError};
+use kontiki_types::{Body, Membership, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
 
 use crate::{Committed, Token};
 
@@ -21,8 +21,13 @@ pub struct Effects {
     pub apply: Vec<ApplyTask>,
     /// Callers that get no reply from the applier.
     pub refused: Vec<(Token, Refused)>,
-    /// Callers of [`crate::Event::Transfer`] whose request is under way.
+    /// Callers of [`crate::Event::Transfer`] whose request is under way, and of
+    /// [`crate::Event::Reset`] whose membership is in effect.
     pub accepted: Vec<Token>,
+    /// Callers of [`crate::Event::Change`] whose change is done, with the membership it led to.
+    pub changed: Vec<(Token, Membership)>,
+    /// Messages for groups that are not here: the driver decides whether there shall be a replica.
+    pub unknown: Vec<Unknown>,
     /// Sync the engine in the background and report [`crate::Event::EngineSynced`].
     pub sync_engine: bool,
     /// What callbacks, status and logs want to know.
@@ -37,6 +42,8 @@ impl Effects {
         self.apply.clear();
         self.refused.clear();
         self.accepted.clear();
+        self.changed.clear();
+        self.unknown.clear();
         self.sync_engine = false;
         self.notices.clear();
     }
@@ -48,6 +55,8 @@ impl Effects {
             && self.apply.is_empty()
             && self.refused.is_empty()
             && self.accepted.is_empty()
+            && self.changed.is_empty()
+            && self.unknown.is_empty()
             && !self.sync_engine
             && self.notices.is_empty()
     }
@@ -75,6 +84,27 @@ pub struct Outbound {
     pub group: RegionId,
     /// What is said.
     pub message: Message,
+}
+
+/// A message for a group that is not here. To take part, create the replica that it addresses
+/// ([`crate::Shard::join_group`]) and feed the message again; to stay out, do nothing: the sender
+/// learns by silence, as with any lost message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unknown {
+    /// Which group.
+    pub group: RegionId,
+    /// Where the sender lives.
+    pub store: StoreId,
+    /// What it said.
+    pub message: Message,
+}
+
+impl Unknown {
+    /// True when a leader speaks to a replica that it wants fed: only these are reason enough to
+    /// create one. Whoever merely asks for votes may itself be a replica of long ago.
+    pub fn wants_replica(&self) -> bool {
+        matches!(self.message.body, Body::Append { .. } | Body::Heartbeat { .. })
+    }
 }
 
 /// Work for the applier. Tasks of one group are executed in the order they left the shard.
@@ -120,6 +150,12 @@ pub enum ApplyTask {
         /// Where the chunks lie.
         spool: u64,
     },
+    /// The replica is destroyed, once everything before is executed; report
+    /// [`crate::Event::Destroyed`].
+    Destroy {
+        /// Which group.
+        group: RegionId,
+    },
     /// This replica began or ceased to lead.
     Leading {
         /// Which group.
@@ -156,4 +192,10 @@ pub enum Refused {
     ReadFailed,
     /// The target of a transfer is not a voter that could lead.
     BadTarget,
+    /// The change of membership did not begin. Nothing was changed.
+    Change(ChangeError),
+    /// The change of membership began and did not end well.
+    ChangeFailed(ChangeFailure),
+    /// The membership was not forced. Nothing was changed.
+    Reset(ResetError),
 }

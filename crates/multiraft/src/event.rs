@@ -1,7 +1,9 @@
 //! Everything that can happen to a shard.
 
 use bytes::Bytes;
-use kontiki_types::{Index, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
+use kontiki_types::{
+    Index, Membership, MembershipChange, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term,
+};
 
 use crate::{TaskSeq, Token};
 
@@ -31,6 +33,8 @@ pub enum Event {
     Message {
         /// Which group.
         group: RegionId,
+        /// Where the sender lives: a replica that does not know its group yet answers there.
+        store: StoreId,
         /// What.
         message: Message,
     },
@@ -77,6 +81,11 @@ pub enum Event {
         /// It does.
         ok: bool,
     },
+    /// The applier is done with a group that was destroyed.
+    Destroyed {
+        /// Which group.
+        group: RegionId,
+    },
     /// The engine has made durable all that was applied when [`crate::Effects::sync_engine`] asked.
     EngineSynced,
     /// Nothing reaches this store at the moment.
@@ -90,6 +99,25 @@ pub enum Event {
         group: RegionId,
         /// The new leader's store.
         to: StoreId,
+        /// Who waits; answered as refused or, at once, by `Effects::accepted`.
+        token: Token,
+    },
+    /// An operator or the placement driver wants other members.
+    Change {
+        /// Which group.
+        group: RegionId,
+        /// What.
+        change: MembershipChange,
+        /// Who waits; answered as refused, or by `Effects::changed` once the change has ended.
+        token: Token,
+    },
+    /// An operator gives up the majority of a group and forces a membership on the replica here.
+    /// **May lose data**; see `kontiki_raft::Node::reset_peers`.
+    Reset {
+        /// Which group.
+        group: RegionId,
+        /// Who remains.
+        membership: Membership,
         /// Who waits; answered as refused or, at once, by `Effects::accepted`.
         token: Token,
     },

@@ -9,14 +9,16 @@ use bytes::Bytes;
 use kontiki_codec::{membership, payloads};
 use kontiki_log::Record;
 use kontiki_raft::{
-    Batch, Node, Notice, ProposeError, ReadError, ReadId, Seq, StoreOp, TransferError,
+    Batch, ChangeError, ChangeFailure, Node, Notice, ProposeError, ReadError, ReadId, Seq, StoreOp,
+    TransferError,
 };
 use kontiki_types::{
-    Entry, EntryKind, Index, Message, Moment, PeerId, Position, RegionId, SnapshotMeta, StoreId,
-    Term, limits,
+    Entry, EntryKind, Index, Membership, MembershipChange, Message, Moment, PeerId, Position,
+    RegionId, SnapshotMeta, StoreId, Term, limits,
 };
 
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
+use crate::members::Members;
 use crate::{Committed, CommittedKind, Payload, ShardConfig, Token};
 
 /// A proposal that waits for the end of the turn.
@@ -43,6 +45,7 @@ struct InFlight {
 pub(crate) struct Group {
     id: RegionId,
     node: Node,
+    members: Members,
     batch: Batch,
     /// Collected during a turn, merged at its end.
     proposals: Vec<Proposal>,
@@ -78,6 +81,7 @@ impl Group {
         Self {
             id,
             node,
+            members: Members::default(),
             batch: Batch::default(),
             proposals: Vec::new(),
             waiting: VecDeque::new(),
@@ -131,7 +135,8 @@ impl Group {
         }
     }
 
-    pub(crate) fn on_message(&mut self, message: Message, now: Moment) {
+    pub(crate) fn on_message(&mut self, store: StoreId, message: Message, now: Moment) {
+        self.members.on_heard(&self.node, message.from, store);
         self.node.step(message, now);
     }
 
@@ -204,6 +209,7 @@ impl Group {
             Some(peer) => self.node.transfer(peer.id, now).map_err(|error| match error {
                 TransferError::NotLeader { .. } => Refused::NotLeader { leader: self.leader() },
                 TransferError::InProgress => Refused::Transferring,
+                TransferError::MembershipChanging => Refused::Busy,
                 _ => Refused::BadTarget,
             }),
         };
@@ -211,6 +217,48 @@ impl Group {
             Ok(()) => effects.accepted.push(token),
             Err(refused) => effects.refused.push((token, refused)),
         }
+    }
+
+    pub(crate) fn on_change(
+        &mut self,
+        change: &MembershipChange,
+        token: Token,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        match self.node.change(change, now) {
+            Ok(()) => self.members.on_began(token),
+            Err(ChangeError::NotLeader { .. }) => {
+                effects.refused.push((token, Refused::NotLeader { leader: self.leader() }));
+            }
+            Err(error) => effects.refused.push((token, Refused::Change(error))),
+        }
+    }
+
+    pub(crate) fn on_reset(
+        &mut self,
+        membership: Membership,
+        token: Token,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        match self.node.reset_peers(membership, now) {
+            Ok(()) => effects.accepted.push(token),
+            Err(error) => effects.refused.push((token, Refused::Reset(error))),
+        }
+    }
+
+    /// The group goes away: whoever waits is told what is known.
+    pub(crate) fn destroy(mut self, effects: &mut Effects) {
+        for proposal in self.proposals.drain(..) {
+            effects.refused.push((proposal.token, Refused::NoGroup));
+        }
+        let lost = self.waiting.into_iter().flat_map(|entry| entry.tokens);
+        effects.refused.extend(lost.map(|token| (token, Refused::LeadershipLost)));
+        let reads = self.reads.into_values().flatten();
+        effects.refused.extend(reads.map(|token| (token, Refused::ReadFailed)));
+        let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
+        effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
     }
 
     // ---- engine sync and log compaction ----
@@ -343,9 +391,9 @@ impl Group {
     ) {
         let newest = self.in_flight.back().map(|op| op.seq);
         for outgoing in send.drain(..) {
-            let Some(peer) = self.node.peer(outgoing.message.to) else { continue };
-            let outbound =
-                Outbound { store: peer.store, group: self.id, message: outgoing.message };
+            let to = outgoing.message.to;
+            let Some(store) = self.members.store_of(&self.node, to) else { continue };
+            let outbound = Outbound { store, group: self.id, message: outgoing.message };
             if outgoing.after <= self.durable {
                 effects.send.push(outbound);
             } else if records.used && newest == Some(outgoing.after) {
@@ -450,12 +498,12 @@ impl Group {
                     }
                 }
                 Notice::SnapshotWanted { to, session } => {
-                    if let Some(peer) = self.node.peer(*to) {
+                    if let Some(store) = self.members.store_of(&self.node, *to) {
                         effects.apply.push(ApplyTask::Snapshot {
                             group: self.id,
                             from: self.node.id(),
                             to: *to,
-                            store: peer.store,
+                            store,
                             term: self.node.term(),
                             session: *session,
                         });
@@ -466,9 +514,12 @@ impl Group {
                     meta: meta.clone(),
                     spool: self.spool,
                 }),
+                Notice::ChangeEnded(result) => self.members.on_ended(result, effects),
                 Notice::LeaderChanged { .. }
                 | Notice::MembershipAppended(_)
                 | Notice::MembershipCommitted { .. }
+                | Notice::ChangeStage(_)
+                | Notice::Removed
                 | Notice::TransferEnded { .. } => {}
             }
             effects.notices.push((self.id, notice));
@@ -481,7 +532,7 @@ impl Group {
 
     fn leader(&self) -> Option<(PeerId, StoreId)> {
         let id = self.node.leader()?;
-        self.node.peer(id).map(|peer| (peer.id, peer.store))
+        self.members.store_of(&self.node, id).map(|store| (id, store))
     }
 
     /// How this replica stands.

@@ -26,8 +26,10 @@
 //! - A message that depends on durability leaves only with or after the log task it depends on.
 //! - Apply tasks of a group leave in log order, each entry once; a read leaves only after the apply
 //!   task of every entry it must see. Whoever executes tasks in order needs no further check.
-//! - Every token given to [`Event::Propose`] or [`Event::Read`] is answered exactly once: by the
-//!   applier, or by a [`Refused`] effect.
+//! - Every token given to an [`Event`] is answered exactly once: by the applier, by a [`Refused`]
+//!   effect, or, where the event says so, by `accepted` or `changed`.
+//! - A group that is destroyed is forgotten by the log first and by the applier last; nothing of it
+//!   can reach one that is created under its id later.
 //! - Every queue in here is bounded by a limit of [`ShardConfig`].
 
 #![forbid(unsafe_code)]
@@ -36,13 +38,14 @@ mod applier;
 mod effect;
 mod event;
 mod group;
+mod members;
 mod membership;
 mod restore;
 mod shard;
 mod state_machine;
 
 pub use applier::{Applier, OpenSnapshot, Round};
-pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq};
+pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq, Unknown};
 pub use event::Event;
 pub use group::GroupStatus;
 pub use membership::membership_codec;

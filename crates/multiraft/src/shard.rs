@@ -9,9 +9,12 @@ use kontiki_log::Record;
 use kontiki_raft::{Config as RaftConfig, Node, Restored};
 use kontiki_types::{Moment, RegionId};
 
-use crate::effect::{Effects, LogTask, Refused, TaskSeq};
+use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::event::Event;
 use crate::group::{Group, GroupStatus, Records};
+
+/// Most messages for unknown groups that one turn hands to the driver.
+const UNKNOWN_MAX: usize = 256;
 
 /// Bounds of a shard.
 #[derive(Clone, Debug)]
@@ -65,8 +68,10 @@ pub struct Shard {
     task: TaskSeq,
     /// Effects that came up while events were taken in.
     early: Effects,
-    /// Compaction records that ride on the next log task.
-    compactions: Vec<Record>,
+    /// Records of compactions, births and deaths that ride on the next log task.
+    records: Vec<Record>,
+    /// Destroyed groups whose last tasks the applier has not finished.
+    leaving: BTreeSet<RegionId>,
     /// Bytes logged since the last engine sync was asked for.
     bytes_since_sync: usize,
     engine_syncing: bool,
@@ -83,13 +88,14 @@ impl Shard {
             deadline_of: BTreeMap::new(),
             task: TaskSeq(0),
             early: Effects::default(),
-            compactions: Vec::new(),
+            records: Vec::new(),
+            leaving: BTreeSet::new(),
             bytes_since_sync: 0,
             engine_syncing: false,
         }
     }
 
-    /// Add a group.
+    /// Add a group whose birth is durable: at the start of the process.
     ///
     /// # Panics
     /// When the shard has it already.
@@ -99,6 +105,40 @@ impl Shard {
         let before = self.groups.insert(id, group);
         assert!(before.is_none(), "{id} is here already");
         self.touch(id);
+    }
+
+    /// Add a group while others run. Its records ([`crate::restore()`] gives them) are part of the
+    /// next log task: nothing that depends on them becomes durable before them. The applier must
+    /// have its state machine by the time the next effects are executed.
+    ///
+    /// # Panics
+    /// When the shard has it already, or an earlier replica is on its way out
+    /// ([`Shard::is_free`]).
+    pub fn join_group(&mut self, spec: GroupSpec, records: Vec<Record>, now: Moment) {
+        assert!(self.is_free(spec.group), "{} is here, or leaving", spec.group);
+        self.records.extend(records);
+        self.add_group(spec, now);
+    }
+
+    /// No replica of this group is here, nor anything left of one.
+    pub fn is_free(&self, id: RegionId) -> bool {
+        !self.groups.contains_key(&id) && !self.leaving.contains(&id)
+    }
+
+    /// Destroy the replica of a group: the log forgets it, the applier finishes what it has and
+    /// then destroys the state machine, whoever waits is told. False when it is not here.
+    ///
+    /// Only for a replica that was removed from its group, or of a group that is no more: the
+    /// others may count on what it acknowledged.
+    pub fn destroy_group(&mut self, id: RegionId) -> bool {
+        let Some(group) = self.groups.remove(&id) else { return false };
+        group.destroy(&mut self.early);
+        self.set_deadline(id, None);
+        self.dirty.remove(&id);
+        self.records.push(Record::Forget { group: id });
+        self.leaving.insert(id);
+        self.early.apply.push(ApplyTask::Destroy { group: id });
+        true
     }
 
     /// Take in one event.
@@ -119,8 +159,12 @@ impl Shard {
                 }
                 self.touch(group);
             }
-            Event::Message { group, message } => {
-                self.with(group, |g| g.on_message(message, now));
+            Event::Message { group, store, message } => {
+                if self.groups.contains_key(&group) {
+                    self.with(group, |g| g.on_message(store, message, now));
+                } else {
+                    self.on_unknown(Unknown { group, store, message });
+                }
             }
             Event::SnapshotArrived { group, message, spool } => {
                 self.with(group, |g| g.on_snapshot_arrived(message, spool, now));
@@ -135,6 +179,9 @@ impl Shard {
             Event::SnapshotInstalled { group, meta, ok } => {
                 self.with(group, |g| g.on_snapshot_installed(&meta, ok, now));
             }
+            Event::Destroyed { group } => {
+                self.leaving.remove(&group);
+            }
             Event::EngineSynced => self.on_engine_synced(),
             Event::Unreachable { store } => {
                 let groups = self.groups.iter_mut();
@@ -145,6 +192,20 @@ impl Shard {
             Event::Transfer { group, to, token } => {
                 match self.groups.get_mut(&group) {
                     Some(g) => g.on_transfer(to, token, now, &mut self.early),
+                    None => self.early.refused.push((token, Refused::NoGroup)),
+                }
+                self.touch(group);
+            }
+            Event::Change { group, change, token } => {
+                match self.groups.get_mut(&group) {
+                    Some(g) => g.on_change(&change, token, now, &mut self.early),
+                    None => self.early.refused.push((token, Refused::NoGroup)),
+                }
+                self.touch(group);
+            }
+            Event::Reset { group, membership, token } => {
+                match self.groups.get_mut(&group) {
+                    Some(g) => g.on_reset(membership, token, now, &mut self.early),
                     None => self.early.refused.push((token, Refused::NoGroup)),
                 }
                 self.touch(group);
@@ -175,7 +236,7 @@ impl Shard {
         std::mem::swap(effects, &mut self.early);
         let task = TaskSeq(self.task.0 + 1);
         let mut records = Records::default();
-        records.list.append(&mut self.compactions);
+        records.list.append(&mut self.records);
         while let Some(id) = self.dirty.pop_first() {
             let Some(group) = self.groups.get_mut(&id) else { continue };
             group.drain(task, now, &mut records, effects);
@@ -210,11 +271,18 @@ impl Shard {
     }
 
     fn with(&mut self, id: RegionId, input: impl FnOnce(&mut Group)) {
-        // A message for a group that is not here (destroyed, or never created) is dropped: the
-        // sender learns by silence, as with any lost message.
+        // A late report for a group that was destroyed: nobody waits for it.
         if let Some(group) = self.groups.get_mut(&id) {
             input(group);
             self.dirty.insert(id);
+        }
+    }
+
+    /// The driver decides; beyond the bound the sender learns by silence, as with any lost message.
+    fn on_unknown(&mut self, unknown: Unknown) {
+        let leaving = self.leaving.contains(&unknown.group);
+        if !leaving && self.early.unknown.len() < UNKNOWN_MAX {
+            self.early.unknown.push(unknown);
         }
     }
 
@@ -234,7 +302,7 @@ impl Shard {
     fn on_engine_synced(&mut self) {
         self.engine_syncing = false;
         for group in self.groups.values_mut() {
-            self.compactions.extend(group.on_engine_synced(&self.config));
+            self.records.extend(group.on_engine_synced(&self.config));
         }
     }
 

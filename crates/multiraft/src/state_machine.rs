@@ -48,11 +48,25 @@ pub trait StateMachine: Send {
         chunks: &mut dyn Iterator<Item = Result<Bytes, Error>>,
     ) -> Result<(), Error>;
 
+    /// This replica is destroyed: delete what belongs to it, and nothing else. Called once, last.
+    ///
+    /// # Errors
+    /// The storage failed; the store stops.
+    fn destroy(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// This replica leads from now on.
     fn on_leader_start(&mut self, _term: Term) {}
 
     /// This replica leads no more.
     fn on_leader_stop(&mut self, _term: Term) {}
+
+    /// The members are others by now, and that is committed and applied; or a snapshot with other
+    /// members was installed. Joint memberships pass without a word, as in JRaft: they are a matter
+    /// of consensus. A state machine that keeps the members with its data finds all of them, in
+    /// place, in [`CommittedKind::Config`].
+    fn on_configuration_committed(&mut self, _membership: &Membership) {}
 }
 
 /// An entry that is committed, and durable on this node.

@@ -6,6 +6,8 @@
 
 use kontiki_types::{Entry, HardState, Index, Membership, Message, PeerId, SnapshotMeta, Term};
 
+use crate::ChangeFailure;
+
 /// Number of a store operation of one group: grows by one, executed in order. 0 is "nothing".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct Seq(pub u64);
@@ -75,6 +77,26 @@ pub struct ReadReady {
     pub index: Index,
 }
 
+/// How far a change of membership is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ChangeStage {
+    /// These receive the log, and have no vote before they lack little of it.
+    CatchingUp {
+        /// New voters, in order of id.
+        peers: Vec<PeerId>,
+    },
+    /// Old and new voters decide together.
+    Joint {
+        /// Where that stands in the log.
+        index: Index,
+    },
+    /// The new membership is in effect, and not yet committed.
+    Final {
+        /// Where it stands in the log.
+        index: Index,
+    },
+}
+
 /// Things that happened, for callbacks, logs and the layer above.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notice {
@@ -99,13 +121,21 @@ pub enum Notice {
     },
     /// A membership took effect at append.
     MembershipAppended(Membership),
-    /// The membership entry at this index is committed.
+    /// The membership entry at this index is committed; or a snapshot as of there has it.
     MembershipCommitted {
         /// Where.
         index: Index,
         /// What.
         membership: Membership,
     },
+    /// A change asked for here went on.
+    ChangeStage(ChangeStage),
+    /// A change asked for here ended: with the membership it led to, or why not. Comes exactly once
+    /// for each accepted [`crate::Node::change`], unless the process ends before.
+    ChangeEnded(Result<Membership, ChangeFailure>),
+    /// This peer was a member of the group and is none any more, for good: its replica may be
+    /// destroyed. It does not campaign again; it still answers.
+    Removed,
     /// A follower's log cannot be continued: make a snapshot and stream it there, closed by a
     /// `Snapshot` message in the term this peer has **now**, when the notice is taken; by the time
     /// the stream ends this peer may be in another one. Answer with `on_snapshot_sent`.

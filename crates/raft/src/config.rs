@@ -44,6 +44,10 @@ pub struct Config {
     pub apply_bytes_max: usize,
     /// Most reads waiting for confirmation; more are refused as busy. Default 65,536.
     pub reads_max: usize,
+    /// A new voter may lack this many entries when it gets its vote. Default 1000, JRaft's.
+    pub catch_up_entries_max: u64,
+    /// And this many bytes: until it has them, a commit may have to wait for it. Default 8 MiB.
+    pub catch_up_bytes_max: usize,
 }
 
 impl Config {
@@ -61,6 +65,8 @@ impl Config {
             uncommitted_bytes_max: 8 * limits::ENTRY_BYTES_MAX,
             apply_bytes_max: 4 * 1024 * 1024,
             reads_max: 65_536,
+            catch_up_entries_max: 1000,
+            catch_up_bytes_max: limits::APPEND_BYTES_MAX,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use kontiki_types::{AppendOutcome, Body, Entry, EntryKind, Membership, Message, SnapshotMeta};
 
 use crate::status::ProgressMode;
-use crate::{Node, Notice, PeerProgress, StoreOp};
+use crate::{ChangeStage, Node, Notice, PeerProgress, StoreOp};
 
 /// Bits of a forwarded read's number that count up; the rest is drawn at the start of a process.
 const READ_NUMBER_MASK: u64 = u32::MAX as u64;
@@ -48,6 +48,7 @@ fn body(body: &Body) -> String {
         }
         Body::TimeoutNow => "campaign now".into(),
         Body::TimeoutNowRefused => "campaign refused".into(),
+        Body::Removed { as_of } => format!("no member as of {as_of}"),
     }
 }
 
@@ -125,10 +126,25 @@ pub fn notice(notice: &Notice) -> String {
         Notice::MembershipCommitted { index, membership: members } => {
             format!("membership {} committed at {index}", membership(members))
         }
+        Notice::ChangeStage(stage) => change_stage(stage),
+        Notice::ChangeEnded(Ok(members)) => format!("change done {}", membership(members)),
+        Notice::ChangeEnded(Err(failure)) => format!("change failed: {failure}"),
+        Notice::Removed => "is removed".into(),
         Notice::SnapshotWanted { to, session } => format!("wants a snapshot for {to} s{session}"),
         Notice::SnapshotInstall(meta) => format!("install {}", snapshot(meta)),
         Notice::TransferEnded { to, done: true } => format!("transfer to {to} done"),
         Notice::TransferEnded { to, done: false } => format!("transfer to {to} given up"),
+    }
+}
+
+fn change_stage(stage: &ChangeStage) -> String {
+    match stage {
+        ChangeStage::CatchingUp { peers } => {
+            let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
+            format!("change waits for {} to catch up", peers.join(" "))
+        }
+        ChangeStage::Joint { index } => format!("change is joint at {index}"),
+        ChangeStage::Final { index } => format!("change is final at {index}"),
     }
 }
 

@@ -20,10 +20,10 @@ pub(crate) enum Occasion {
 }
 
 /// May this peer campaign? Learners never do (NuRaft#553), nor a replica without a membership, nor
-/// one whose state machine is being replaced. A peer that an *uncommitted* membership leaves out
-/// may: it can be needed to commit it (openraft#2091).
+/// one whose state machine is being replaced, nor one that knows it was removed. A peer that an
+/// *uncommitted* membership leaves out may: it can be needed to commit it (openraft#2091).
 pub(crate) fn may_campaign(shared: &Shared) -> bool {
-    if shared.applying.install.is_some() {
+    if shared.applying.install.is_some() || shared.removed {
         return false;
     }
     let membership = shared.membership();

@@ -5,7 +5,7 @@
 //! event in production, where the asserts beside the code stand guard. The rules that span a whole
 //! group are in [`crate::testing::safety`].
 
-use kontiki_types::{Index, PeerId, Position, Term};
+use kontiki_types::{Index, Membership, PeerId, Position, Term};
 
 use crate::log::Log;
 use crate::replication::progress::{Mode, Progress};
@@ -79,9 +79,22 @@ fn check_leader(shared: &Shared, leader: &Leader) {
     sessions.sort_unstable();
     sessions.dedup();
     assert_eq!(sessions.len(), leader.followers.len(), "{id}: a session number was given twice");
+    let fed = |id| node_feeds(shared, leader, id);
     for progress in &leader.followers {
         check_progress(shared, progress);
+        assert!(fed(progress.peer), "{id} feeds {}, a stranger", progress.peer);
     }
+    let live = shared.memberships.live(shared.applying.commit());
+    for peer in live.flat_map(Membership::peers).filter(|peer| peer.id != id) {
+        assert!(leader.find(peer.id).is_some(), "{id} does not feed {}", peer.id);
+    }
+}
+
+/// Members of any configuration that may yet decide, and newcomers; a configuration that is just
+/// committed is acted upon with the next answer at the latest.
+fn node_feeds(shared: &Shared, leader: &Leader, id: PeerId) -> bool {
+    let known = leader.changing.newcomers().iter().any(|peer| peer.id == id);
+    known || shared.memberships.live(shared.applying.commit()).any(|m| m.contains(id))
 }
 
 fn check_progress(shared: &Shared, progress: &Progress) {
@@ -89,7 +102,6 @@ fn check_progress(shared: &Shared, progress: &Progress) {
     let last = shared.log.last().index;
     assert!(matched < next, "{peer}: matched {matched}, next {next}");
     assert!(*next <= last.next(), "{peer}: next {next}, log ends at {last}");
-    assert!(shared.membership().contains(*peer), "{peer} is no member");
     let (messages, _) = progress.inflight.size();
     assert!(messages <= shared.config.inflight_messages_max, "{peer}: {messages} appends");
     let streams = progress.mode == Mode::Replicate;

@@ -5,7 +5,7 @@
 //! which moment, and drains what is to be done. One seed gives one behaviour.
 //!
 //! ```text
-//!  step (a message)      propose      read      transfer      on_time      on_persisted …
+//!  step (a message)      propose    read    transfer    change     on_time      on_persisted …
 //!        └──────────────────┴──────────┴────┬──────┴─────────────┴──────────────┘
 //!                                        ┌──▼───┐
 //!                                        │ Node │      one turn: any number of inputs,
@@ -15,9 +15,9 @@
 //! ```
 //!
 //! # Method grammar
-//! Inputs are `step`, `propose`, `read`, `transfer`, `campaign` and `on_*`; outputs are `take` and
-//! `next_deadline`; everything else is a getter. Inputs that can be refused say so at once, typed;
-//! a refused input changed nothing.
+//! Inputs are `step`, `propose`, `read`, `transfer`, `change`, `reset_peers`, `campaign` and
+//! `on_*`; outputs are `take` and `next_deadline`; everything else is a getter. Inputs that can be
+//! refused say so at once, typed; a refused input changed nothing.
 //!
 //! # Roles
 //!
@@ -27,7 +27,7 @@
 //!     ▲  ▲                            │ a leader, a newer term         │ a quorum voted
 //!     │  └────────────────────────────┴────────────────────────────────┤
 //!     │                                                                ▼
-//!     └──────────── a newer term, or no quorum heard for T ───────── Leader
+//!     └───────── a newer term, no quorum heard for T, no vote ────── Leader
 //! ```
 //!
 //! A role owns its state, so a follower has no progress to misuse; its handlers return a
@@ -59,11 +59,10 @@
 //! `invariants.rs` checks one node after every event in tests; `testing/` checks a whole group.
 //!
 //! # Not yet here
-//! Proposing membership changes (configurations that arrive are obeyed, joint ones too), promotion
-//! of learners, lease reads, priorities, hibernation, fetching of entries evicted from memory.
+//! Lease reads, priorities, hibernation, fetching of entries evicted from memory.
 //!
 //! Reading order: [`Batch`] and [`Config`], [`Node`], `roles/`, `log.rs`, `replication/`,
-//! `quorum/`, `read/`, `durability.rs`.
+//! `quorum/`, `read/`, `membership/`, `durability.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -94,8 +93,10 @@ pub mod testing;
 mod tests;
 mod transfer;
 
-pub use batch::{Batch, Notice, Outgoing, ReadId, ReadReady, Seq, StoreOp, StoredSnapshot};
+pub use batch::{
+    Batch, ChangeStage, Notice, Outgoing, ReadId, ReadReady, Seq, StoreOp, StoredSnapshot,
+};
 pub use config::{Config, MembershipCodec, Restored};
-pub use error::{ProposeError, ReadError, TransferError};
+pub use error::{ChangeError, ChangeFailure, ProposeError, ReadError, ResetError, TransferError};
 pub use node::Node;
 pub use status::{PeerProgress, ProgressMode, RoleKind};

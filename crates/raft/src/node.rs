@@ -1,23 +1,25 @@
 //! The face of one Raft group.
 //!
-//! Method grammar: inputs are `step`, `propose`, `read`, `transfer`, `campaign`, `compact` and
-//! `on_*`; outputs are `take` and `next_deadline`; the rest are getters. Inputs never block and
-//! never call out; after each round of them the driver calls `take` once and executes what it
-//! gets. Everything of substance is in the roles; here is only who is asked.
+//! Method grammar: inputs are `step`, `propose`, `read`, `transfer`, `change`, `reset_peers`,
+//! `campaign`, `compact` and `on_*`; outputs are `take` and `next_deadline`; the rest are getters.
+//! Inputs never block and never call out; after each round of them the driver calls `take` once and
+//! executes what it gets. Everything of substance is in the roles; here is only who is asked.
 
 use bytes::Bytes;
 use kontiki_types::{
-    Index, Membership, Message, Moment, Peer, PeerId, Position, SnapshotMeta, Term,
+    Index, Membership, MembershipChange, Message, Moment, Peer, PeerId, Position, SnapshotMeta,
+    Term,
 };
 
+use crate::membership::{change, reset};
 use crate::replication::progress::Progress;
 use crate::roles::candidate;
 use crate::roles::follower::Follower;
 use crate::roles::{Role, Transition};
 use crate::shared::Shared;
 use crate::{
-    Batch, Config, Notice, PeerProgress, ProposeError, ReadError, ReadId, Restored, RoleKind, Seq,
-    TransferError,
+    Batch, ChangeError, Config, Notice, PeerProgress, ProposeError, ReadError, ReadId, ResetError,
+    Restored, RoleKind, Seq, TransferError,
 };
 use crate::{describe, election, install};
 
@@ -100,6 +102,40 @@ impl Node {
         }
     }
 
+    /// Change who belongs to the group: any steps at once, all or none. New voters first catch up;
+    /// what moves more than one vote goes through a joint configuration, which is left by itself.
+    /// [`Notice::ChangeStage`] tells how far it is, [`Notice::ChangeEnded`] how it ended.
+    ///
+    /// # Errors
+    /// When this peer does not lead or is not ready, or the change is none. Nothing changed then.
+    pub fn change(&mut self, change: &MembershipChange, now: Moment) -> Result<(), ChangeError> {
+        let Role::Leader(leader) = &mut self.role else {
+            return Err(ChangeError::NotLeader { leader: self.role.leader(&self.shared) });
+        };
+        let transition = change::begin(&mut self.shared, leader, change, now)?;
+        self.role.change(&mut self.shared, transition, now);
+        Ok(())
+    }
+
+    /// The majority is lost for good: from now on this membership is in effect here, in the next
+    /// term and whatever the log says. Tell every survivor the same; they then elect a leader, who
+    /// makes it durable. Until then a restart forgets it.
+    ///
+    /// **May lose data**: entries that only the lost peers held are gone although they were
+    /// acknowledged; and should the others live after all, there are two groups of one name.
+    ///
+    /// # Errors
+    /// When this peer could not bring that membership about. Nothing changed then.
+    pub fn reset_peers(&mut self, membership: Membership, now: Moment) -> Result<(), ResetError> {
+        let Self { shared, role } = self;
+        reset::judge(shared, &membership)?;
+        let term = shared.term().next();
+        let why = "its peers were reset";
+        role.change(shared, Transition::Follow { term, leader: None, why }, now);
+        reset::force(shared, membership);
+        Ok(())
+    }
+
     /// Do not wait for the deadline: ask for an election now. Others still refuse while they hear
     /// a leader. Without effect on a leader and on a peer that may not stand.
     pub fn campaign(&mut self, now: Moment) {
@@ -123,10 +159,7 @@ impl Node {
         let transition = match &mut self.role {
             Role::Follower(_) | Role::PreCandidate(_) => Transition::Stay,
             Role::Candidate(role) => candidate::on_persisted(&mut self.shared, role),
-            Role::Leader(leader) => {
-                leader.on_persisted(&mut self.shared);
-                Transition::Stay
-            }
+            Role::Leader(leader) => leader.on_persisted(&mut self.shared),
         };
         self.role.change(&mut self.shared, transition, now);
     }
@@ -267,9 +300,20 @@ impl Node {
         self.shared.memberships.at(index)
     }
 
-    /// A member of the group.
+    /// Whoever this peer may have something to say to: a member, one that was (as far back as the
+    /// log goes), or one that is to become one.
     pub fn peer(&self, id: PeerId) -> Option<Peer> {
-        self.membership().peer(id)
+        let newcomers = match &self.role {
+            Role::Leader(leader) => leader.changing.newcomers(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &[],
+        };
+        let newcomer = newcomers.iter().find(|peer| peer.id == id).copied();
+        newcomer.or_else(|| self.shared.memberships.peer(id))
+    }
+
+    /// True once this peer knows that it was removed: see [`Notice::Removed`].
+    pub fn is_removed(&self) -> bool {
+        self.shared.removed
     }
 
     /// Where the log starts, with the membership as of there.

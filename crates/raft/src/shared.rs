@@ -14,6 +14,7 @@ use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
 use crate::applying::Applying;
 use crate::durability::Durability;
 use crate::log::Log;
+use crate::membership::removal;
 use crate::membership::stack::Stack;
 use crate::outbox::Outbox;
 use crate::transfer::Handover;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) memberships: Stack,
     pub(crate) durability: Durability,
     pub(crate) applying: Applying,
+    /// It was a member and is none any more.
+    pub(crate) removed: bool,
     // Outputs.
     pub(crate) outbox: Outbox,
     // Sources of numbers, none ever given twice in the life of a node.
@@ -71,6 +74,7 @@ impl Shared {
             memberships,
             durability: Durability::new(hard_state.commit),
             applying: Applying::new(commit, known.max(start.index)),
+            removed: false,
             outbox: Outbox::default(),
             rng,
             sessions: 0,
@@ -79,6 +83,7 @@ impl Shared {
         };
         // A bootstrap may start the log at a term that no hard state names yet.
         shared.reach_term(start.term);
+        removal::on_committed(&mut shared, start.index, commit);
         if let Some(meta) = installed {
             // Finish an install that a crash interrupted (openraft#559). The term of the leader
             // that sent it may not have reached the disk.
@@ -140,11 +145,12 @@ impl Shared {
     /// Append consecutive entries, accepted under the leader of the current term. Configurations
     /// take effect at once.
     pub(crate) fn append(&mut self, entries: impl IntoIterator<Item = Entry>) {
-        let Self { config, log, memberships, outbox, .. } = self;
+        let Self { config, log, memberships, removed, outbox, .. } = self;
         let entries = entries.into_iter().inspect(|entry| {
             if entry.kind == EntryKind::Config {
                 let membership = decode(config, entry);
                 outbox.notify(Notice::MembershipAppended(membership.clone()));
+                *removed &= !membership.contains(config.id);
                 memberships.push(entry.position.index, membership);
             }
         });
@@ -172,6 +178,7 @@ impl Shared {
             let (index, membership) = (*at, membership.clone());
             self.outbox.notify(Notice::MembershipCommitted { index, membership });
         }
+        removal::on_committed(self, before, index);
         true
     }
 
@@ -183,6 +190,7 @@ impl Shared {
         let keep = self.log.matches(position);
         // What was not handed to the disk yet is written after the restart, by the same operation.
         let keep_tail = keep && self.log.handed() >= position.index;
+        let before = self.memberships.at(self.applying.commit()).cloned().unwrap_or_default();
         if keep {
             self.log.compact(position.index);
             self.memberships.compact(position.index);
@@ -197,6 +205,11 @@ impl Shared {
             self.memberships.restart(position.index, membership.clone());
             self.outbox.notify(Notice::MembershipAppended(membership.clone()));
         }
+        if before != *membership {
+            let (index, membership) = (position.index, membership.clone());
+            self.outbox.notify(Notice::MembershipCommitted { index, membership });
+        }
+        removal::on_replaced(self, &before, membership);
         self.applying.on_installed(position.index);
         self.durability.on_snapshot(StoredSnapshot { meta: meta.clone(), keep_tail });
     }
@@ -210,6 +223,12 @@ impl Shared {
         self.log.compact(to);
         self.memberships.compact(to);
         Some(self.log.start())
+    }
+
+    /// The newest configuration is not committed, or joint: it is to be followed by another.
+    pub(crate) fn is_membership_open(&self) -> bool {
+        let committed = self.memberships.current_index() <= self.applying.commit();
+        !committed || self.membership().is_joint()
     }
 
     /// The membership in effect.

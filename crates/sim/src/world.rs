@@ -156,11 +156,11 @@ impl World {
                     machine.on_work(work, env);
                 }
             }
-            Happening::Packet { to: Address::Store(store), packet, .. } => {
+            Happening::Packet { from, to: Address::Store(store), packet } => {
                 env.trace.mix(store.0 + 100);
                 let machine = &mut self.machines[slot(store)];
                 if machine.is_up() {
-                    machine.on_packet(packet, env);
+                    machine.on_packet(from, packet, env);
                 } else {
                     nobody_listens(store, &packet, env);
                 }

@@ -4,12 +4,13 @@
 //! predicates, no I/O, and no serialization: bytes are made in `kontiki-codec` (disk and peers)
 //! and `kontiki-proto` (clients) and nowhere else.
 //!
-//! Reading order: [`id`], [`position`], [`time`], [`entry`], [`membership`], [`message`] (what a
-//! Raft group speaks), then [`key`], [`region`], [`command`], [`outcome`] (what the store speaks),
-//! and [`limits`].
+//! Reading order: [`id`], [`position`], [`time`], [`entry`], [`membership`], [`change`],
+//! [`message`] (what a Raft group speaks), then [`key`], [`region`], [`command`], [`outcome`] (what
+//! the store speaks), and [`limits`].
 
 #![forbid(unsafe_code)]
 
+pub mod change;
 pub mod command;
 pub mod entry;
 pub mod id;
@@ -22,6 +23,7 @@ pub mod position;
 pub mod region;
 pub mod time;
 
+pub use change::{MembershipChange, PeerChange};
 pub use command::{Command, Header, WriteBatch};
 pub use entry::{Entry, EntryKind, HardState, SnapshotMeta};
 pub use id::{ClientId, ClusterId, PeerId, RegionId, RequestId, StoreId};

@@ -108,6 +108,12 @@ pub enum Body {
     TimeoutNow,
     /// Answer to [`Body::TimeoutNow`] when the target will not campaign.
     TimeoutNowRefused,
+    /// You belong to the group no more: answer to whoever asks for votes and is no member, and the
+    /// last word of a leader to a peer it removed. A fact, whatever the terms say.
+    Removed {
+        /// Committed by the sender; the membership as of here does not have the receiver.
+        as_of: Index,
+    },
 }
 
 /// How an append went.

@@ -129,6 +129,7 @@ fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(id, index)| Body::ReadIndexReply { id, index: index.map(Index) }),
         Just(Body::TimeoutNow),
         Just(Body::TimeoutNowRefused),
+        number().prop_map(|as_of| Body::Removed { as_of: Index(as_of) }),
     ]
 }
 

@@ -3,30 +3,40 @@
 //! This is the only place a peer keeps its membership (etcd kept two and lost promotions,
 //! etcd#19557). Entries push, truncation pops, compaction and snapshots move the base; all by log
 //! position, so no stale uncommitted membership survives a snapshot (openraft#1808).
+//!
+//! A *forced* one ([`super::reset`]) stands above the log until the next configuration entry.
 
-use kontiki_types::{Index, Membership};
+use kontiki_types::{Index, Membership, Peer, PeerId};
 
-/// See the module. Ordered by index; the last is in effect.
+/// See the module. Ordered by index; the last is in effect, unless one is forced.
 #[derive(Debug)]
 pub(crate) struct Stack {
     base: (Index, Membership),
     above: Vec<(Index, Membership)>,
+    forced: Option<Membership>,
 }
 
 impl Stack {
     /// Only the membership as of the start of the log.
     pub(crate) fn new(index: Index, membership: Membership) -> Self {
-        Self { base: (index, membership), above: Vec::new() }
+        Self { base: (index, membership), above: Vec::new(), forced: None }
     }
+
+    // ---- looking ----
 
     /// In effect now.
     pub(crate) fn current(&self) -> &Membership {
-        &self.top().1
+        self.forced.as_ref().unwrap_or(&self.top().1)
     }
 
-    /// Where the one in effect stands in the log.
+    /// Where the newest one of the log stands; not after this index: it is known as of the start.
     pub(crate) fn current_index(&self) -> Index {
         self.top().0
+    }
+
+    /// The one an operator put above the log.
+    pub(crate) fn forced(&self) -> Option<&Membership> {
+        self.forced.as_ref()
     }
 
     /// As of this index; nothing below the start of the log.
@@ -44,10 +54,32 @@ impl Stack {
         self.above.iter().filter(move |(at, _)| low < *at && *at <= high)
     }
 
+    /// Those that may yet decide something when everything up to `commit` is committed: the one as
+    /// of there, and all that are not committed.
+    pub(crate) fn live(&self, commit: Index) -> impl Iterator<Item = &Membership> {
+        let uncommitted = self.above.iter().filter(move |(at, _)| *at > commit);
+        let uncommitted = uncommitted.map(|(_, membership)| membership);
+        self.at(commit).into_iter().chain(uncommitted).chain(self.forced.as_ref())
+    }
+
+    /// A member, or one that was, as far back as the log goes: where it lives, or lived.
+    pub(crate) fn peer(&self, id: PeerId) -> Option<Peer> {
+        let newest_first = self.above.iter().rev().chain([&self.base]).map(|(_, m)| m);
+        self.forced.iter().chain(newest_first).find_map(|membership| membership.peer(id))
+    }
+
+    // ---- changing ----
+
     /// A configuration entry was appended.
     pub(crate) fn push(&mut self, index: Index, membership: Membership) {
         assert!(index > self.current_index(), "{index} is not after {}", self.current_index());
         self.above.push((index, membership));
+        self.forced = None;
+    }
+
+    /// An operator decides, whatever the log says.
+    pub(crate) fn force(&mut self, membership: Membership) {
+        self.forced = Some(membership);
     }
 
     /// The log lost the entry at `from` and all after it. True when the membership changed.

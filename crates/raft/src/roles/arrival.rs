@@ -9,6 +9,7 @@ use kontiki_types::{AppendOutcome, Body, Message, Moment, Term};
 
 use super::{Role, Transition};
 use crate::RoleKind;
+use crate::membership::removal;
 use crate::shared::Shared;
 
 /// What to become before the message is handled; nothing: it needs no more handling.
@@ -21,6 +22,11 @@ pub(crate) fn judge(
     if message.to != shared.config.id || message.from == shared.config.id {
         // To an earlier replica of this group on this store; ids are unique per incarnation.
         return None;
+    }
+    match message.body {
+        Body::Removed { as_of } => return removal::learn(shared, as_of),
+        Body::PreVote { .. } | Body::Vote { .. } => removal::tell(shared, message.from),
+        _ => {}
     }
     let (theirs, ours) = (message.term, shared.term());
     if theirs < ours {
@@ -54,7 +60,8 @@ fn judge_newer(shared: &Shared, role: &Role, message: &Message, now: Moment) -> 
         | Body::ReadIndex { .. }
         | Body::ReadIndexReply { .. }
         | Body::TimeoutNow
-        | Body::TimeoutNowRefused => follow(None, "a newer term was seen"),
+        | Body::TimeoutNowRefused
+        | Body::Removed { .. } => follow(None, "a newer term was seen"),
     }
 }
 
@@ -73,7 +80,8 @@ fn same(role: &Role, message: &Message) -> Transition {
         | Body::ReadIndex { .. }
         | Body::ReadIndexReply { .. }
         | Body::TimeoutNow
-        | Body::TimeoutNowRefused => return Transition::Stay,
+        | Body::TimeoutNowRefused
+        | Body::Removed { .. } => return Transition::Stay,
     }
     assert!(role.kind() != RoleKind::Leader, "{from} leads {term} too");
     if let Role::Follower(follower) = role
@@ -115,7 +123,8 @@ fn answer_older(shared: &mut Shared, message: &Message) {
         | Body::HeartbeatReply { .. }
         | Body::ReadIndexReply { .. }
         | Body::TimeoutNow
-        | Body::TimeoutNowRefused => return,
+        | Body::TimeoutNowRefused
+        | Body::Removed { .. } => return,
     };
     assert!(shared.term() > Term(0), "nothing is older than the first term");
     // Says nothing but our term: nothing need be durable.

@@ -78,7 +78,8 @@ pub(crate) fn step(shared: &mut Shared, role: &mut Candidate, message: &Message)
         | Body::AppendReply { .. }
         | Body::HeartbeatReply { .. }
         | Body::ReadIndexReply { .. }
-        | Body::TimeoutNowRefused => Transition::Stay,
+        | Body::TimeoutNowRefused
+        | Body::Removed { .. } => Transition::Stay,
     }
 }
 

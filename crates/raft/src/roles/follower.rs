@@ -173,7 +173,8 @@ pub(crate) fn step(
         | Body::VoteReply { .. }
         | Body::AppendReply { .. }
         | Body::HeartbeatReply { .. }
-        | Body::TimeoutNowRefused => {}
+        | Body::TimeoutNowRefused
+        | Body::Removed { .. } => {}
     }
     Transition::Stay
 }

@@ -2,7 +2,8 @@
 //!
 //! Everything it sends leaves at once, because its ballot was durable before it could win; it
 //! counts itself toward a commit only for entries that are durable here, like any follower.
-//! Leaves by a newer term, or by losing touch with a quorum for an election timeout.
+//! Leaves by a newer term, by losing touch with a quorum for an election timeout, or by losing its
+//! vote in a change of membership ([`crate::membership::change`]).
 
 use bytes::Bytes;
 use kontiki_types::{
@@ -12,6 +13,7 @@ use kontiki_types::{
 use super::Transition;
 use crate::election;
 use crate::limits::SNAPSHOT_PATIENCE_TIMEOUTS;
+use crate::membership::change::{self, Changing};
 use crate::quorum::{Tally, joint};
 use crate::read::rounds::{Reader, Rounds};
 use crate::replication::flow;
@@ -24,15 +26,16 @@ use crate::{Notice, ProposeError, ReadError, ReadId, TransferError};
 #[derive(Debug)]
 pub(crate) struct Leader {
     /// The first entry of this term; reads wait until it is committed.
-    noop: Index,
-    /// The other peers, in order of id.
+    pub(crate) noop: Index,
+    /// The other peers, in order of id: members, and whoever else is fed while that changes.
     pub(crate) followers: Vec<Progress>,
+    pub(crate) changing: Changing,
     pub(crate) reads: Rounds,
     pub(crate) transfer: Option<Transfer>,
     heartbeat_at: Moment,
     quorum_check_at: Moment,
     /// The latest moment this role was told.
-    now: Moment,
+    pub(crate) now: Moment,
 }
 
 /// The election is won: append an entry of this term, or nothing older could ever commit (Raft
@@ -40,29 +43,31 @@ pub(crate) struct Leader {
 pub(crate) fn enter(shared: &mut Shared, now: Moment) -> Leader {
     assert!(shared.durability.is_ballot_durable(), "a leader's messages leave at once");
     assert_eq!(shared.vote(), Some(shared.config.id), "it voted for another");
-    let (id, term) = (shared.config.id, shared.term());
-    let last = shared.log.last().index;
-    let others: Vec<PeerId> =
-        shared.membership().peers().map(|peer| peer.id).filter(|&peer| peer != id).collect();
-    let mut followers = Vec::with_capacity(others.len());
-    for peer in others {
-        let session = shared.next_session();
-        followers.push(Progress::new(peer, session, last, &shared.config, now));
-    }
-    let noop = append(shared, EntryKind::Empty, Bytes::new()).index;
+    let (term, last) = (shared.term(), shared.log.last().index);
+    // What an operator forced becomes part of the log again.
+    let noop = match shared.memberships.forced() {
+        None => append(shared, EntryKind::Empty, Bytes::new()).index,
+        Some(forced) => {
+            let data = (shared.config.membership_codec.encode)(forced);
+            append(shared, EntryKind::Config, data).index
+        }
+    };
     shared.outbox.notify(Notice::LeaderStart { term, index: noop });
-    Leader {
+    let mut leader = Leader {
         noop,
-        followers,
+        followers: Vec::new(),
+        changing: Changing::default(),
         reads: Rounds::default(),
         transfer: None,
         heartbeat_at: now + shared.config.heartbeat_interval,
         quorum_check_at: now + shared.config.election_timeout,
         now,
-    }
+    };
+    change::feed(shared, &mut leader, last);
+    leader
 }
 
-fn append(shared: &mut Shared, kind: EntryKind, data: Bytes) -> Position {
+pub(crate) fn append(shared: &mut Shared, kind: EntryKind, data: Bytes) -> Position {
     let position = Position::new(shared.term(), shared.log.last().index.next());
     shared.append([Entry { position, kind, data }]);
     position
@@ -108,6 +113,9 @@ impl Leader {
             Some(_) => return Err(TransferError::InProgress),
             None => {}
         }
+        if self.changing.is_asked() || shared.is_membership_open() {
+            return Err(TransferError::MembershipChanging);
+        }
         if to == shared.config.id {
             return Err(TransferError::AlreadyLeader);
         }
@@ -126,8 +134,9 @@ impl Leader {
     }
 
     /// Something is durable here: perhaps more is committed.
-    pub(crate) fn on_persisted(&mut self, shared: &mut Shared) {
+    pub(crate) fn on_persisted(&mut self, shared: &mut Shared) -> Transition {
         self.advance_commit(shared);
+        change::advance(shared, self)
     }
 
     pub(crate) fn on_unreachable(&mut self, peer: PeerId) {
@@ -164,12 +173,14 @@ impl Leader {
     /// When `on_time` is due.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         let transfer = self.transfer.map(|transfer| transfer.deadline);
-        [Some(self.heartbeat_at), Some(self.quorum_check_at), transfer].into_iter().flatten().min()
+        let own = [self.heartbeat_at, self.quorum_check_at];
+        own.into_iter().chain(transfer).chain(self.changing.next_deadline()).min()
     }
 
     /// The reign ends: whoever waits is told.
     pub(crate) fn leave(&mut self, shared: &mut Shared) {
         self.reads.fail_all(shared);
+        self.changing.leave(shared);
         shared.outbox.drop_snapshots_wanted();
         if let Some(Transfer { to, deadline }) = self.transfer.take() {
             shared.handover = Some(Handover { to, deadline });
@@ -187,12 +198,12 @@ impl Leader {
 
     // ---- inside ----
 
-    fn progress(&mut self, peer: PeerId) -> Option<&mut Progress> {
+    pub(crate) fn progress(&mut self, peer: PeerId) -> Option<&mut Progress> {
         let at = self.followers.binary_search_by_key(&peer, |progress| progress.peer).ok()?;
         self.followers.get_mut(at)
     }
 
-    fn find(&self, peer: PeerId) -> Option<&Progress> {
+    pub(crate) fn find(&self, peer: PeerId) -> Option<&Progress> {
         let at = self.followers.binary_search_by_key(&peer, |progress| progress.peer).ok()?;
         self.followers.get(at)
     }
@@ -277,6 +288,7 @@ pub(crate) fn step(
             if leader.on_reply(from, session, round, now) {
                 on_outcome(shared, leader, from, outcome, now);
                 leader.confirm_rounds(shared);
+                return change::advance(shared, leader);
             }
         }
         // A follower lives; if it stands still, something was lost.
@@ -287,6 +299,7 @@ pub(crate) fn step(
                     progress.on_heartbeat_answered(last);
                 }
                 leader.confirm_rounds(shared);
+                return change::advance(shared, leader);
             }
         }
         // A follower's readers want to know how far they must wait.
@@ -318,7 +331,8 @@ pub(crate) fn step(
         Body::PreVoteReply { .. }
         | Body::VoteReply { .. }
         | Body::ReadIndexReply { .. }
-        | Body::TimeoutNow => {}
+        | Body::TimeoutNow
+        | Body::Removed { .. } => {}
     }
     Transition::Stay
 }
@@ -371,6 +385,7 @@ pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) -> 
     if leader.transfer.is_some_and(|transfer| transfer.deadline <= now) {
         leader.end_transfer(shared);
     }
+    change::on_time(shared, leader, now);
     if leader.quorum_check_at <= now && !check_quorum(shared, leader, now) {
         return Transition::Follow { term: shared.term(), leader: None, why: "a quorum is silent" };
     }

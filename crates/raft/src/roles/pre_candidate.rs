@@ -74,7 +74,8 @@ pub(crate) fn step(shared: &mut Shared, role: &mut PreCandidate, message: &Messa
         | Body::AppendReply { .. }
         | Body::HeartbeatReply { .. }
         | Body::ReadIndexReply { .. }
-        | Body::TimeoutNowRefused => Transition::Stay,
+        | Body::TimeoutNowRefused
+        | Body::Removed { .. } => Transition::Stay,
     }
 }
 

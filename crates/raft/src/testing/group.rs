@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use kontiki_types::{
-    Body, Index, Membership, Message, Moment, PeerId, Position, SnapshotMeta, Term,
+    Body, Index, Membership, MembershipChange, Message, Moment, PeerId, Position, SnapshotMeta,
+    Term,
 };
 
 use super::codec;
@@ -17,8 +18,8 @@ use super::network::Network;
 use super::safety::{Safety, Witness};
 use crate::invariants::{self, Observed};
 use crate::{
-    Batch, Config, Node, Notice, Outgoing, ProposeError, ReadError, ReadId, Restored, Seq, StoreOp,
-    TransferError, describe,
+    Batch, ChangeError, ChangeFailure, ChangeStage, Config, Node, Notice, Outgoing, ProposeError,
+    ReadError, ReadId, ResetError, Restored, Seq, StoreOp, TransferError, describe,
 };
 
 /// Rounds after which a group that still talks is taken for one that never stops.
@@ -55,7 +56,6 @@ pub struct Group {
     pub network: Network,
     /// Now, for everyone.
     pub now: Moment,
-    membership: Membership,
     safety: Safety,
     /// States of snapshots, by position: equal on every replica.
     snapshots: BTreeMap<Position, State>,
@@ -82,34 +82,51 @@ impl Group {
             replicas: BTreeMap::new(),
             network: Network::default(),
             now: Moment::ZERO,
-            membership: membership.clone(),
-            safety: Safety::default(),
+            safety: Safety::new(membership.clone()),
             snapshots: BTreeMap::new(),
             trace: Vec::new(),
             tracing: true,
             marks: BTreeMap::new(),
         };
         for peer in membership.peers() {
-            let mut config = Config::new(peer.id, peer.id.0, codec::READABLE);
-            configure(&mut config);
             let born = !unborn.contains(&peer.id);
             let membership = if born { membership.clone() } else { Membership::default() };
-            let snapshot = SnapshotMeta { position: Position::ZERO, membership };
-            let replica = Replica {
-                config,
-                node: None,
-                disk: Disk::new(Stored { snapshot, ..Stored::default() }),
-                machine: Machine::default(),
-                gated: Vec::new(),
-                wanted: Vec::new(),
-                installing: None,
-                reads: BTreeMap::new(),
-                starts: 0,
-            };
-            group.replicas.insert(peer.id, replica);
-            group.start(peer.id);
+            group.create(peer.id, membership, &configure);
         }
         group
+    }
+
+    /// A replica that belongs to nothing yet: it awaits its first snapshot.
+    pub fn add_spare(&mut self, id: PeerId, configure: impl Fn(&mut Config)) {
+        self.create(id, Membership::default(), configure);
+    }
+
+    /// The replica on this peer's store is destroyed; a new one, which knows nothing, takes its
+    /// place under the same id (which no driver should do).
+    pub fn replace(&mut self, id: PeerId) {
+        let replica = self.replicas.remove(&id).unwrap_or_else(|| panic!("no {id}"));
+        let config = replica.config;
+        self.create(id, Membership::default(), |fresh| *fresh = config.clone());
+    }
+
+    fn create(&mut self, id: PeerId, membership: Membership, configure: impl Fn(&mut Config)) {
+        let mut config = Config::new(id, id.0, codec::READABLE);
+        configure(&mut config);
+        let snapshot = SnapshotMeta { position: Position::ZERO, membership };
+        let replica = Replica {
+            config,
+            node: None,
+            disk: Disk::new(Stored { snapshot, ..Stored::default() }),
+            machine: Machine::default(),
+            gated: Vec::new(),
+            wanted: Vec::new(),
+            installing: None,
+            reads: BTreeMap::new(),
+            starts: 0,
+        };
+        let before = self.replicas.insert(id, replica);
+        assert!(before.is_none(), "{id} is here already");
+        self.start(id);
     }
 
     // ---- events ----
@@ -193,6 +210,19 @@ impl Group {
     pub fn transfer(&mut self, id: PeerId, to: PeerId) -> Result<(), TransferError> {
         let now = self.now;
         self.feed(id, |node| node.transfer(to, now))
+    }
+
+    /// Change the membership.
+    pub fn change(&mut self, id: PeerId, change: &MembershipChange) -> Result<(), ChangeError> {
+        let now = self.now;
+        self.feed(id, |node| node.change(change, now))
+    }
+
+    /// Force a membership on this peer. Whatever only others hold may be lost from here on.
+    pub fn reset_peers(&mut self, id: PeerId, membership: Membership) -> Result<(), ResetError> {
+        let now = self.now;
+        self.safety.on_forced();
+        self.feed(id, |node| node.reset_peers(membership, now))
     }
 
     /// Ask for an election.
@@ -411,14 +441,25 @@ impl Group {
 
     fn on_notice(&mut self, id: PeerId, notice: Notice) {
         self.line(format!("  {id} {}", describe::notice(&notice)));
-        self.mark(match notice {
+        self.mark(match &notice {
             Notice::SnapshotWanted { .. } => "snapshot wanted",
             Notice::SnapshotInstall(_) => "snapshot installed",
             Notice::LeaderStart { .. } => "leader elected",
             Notice::LeaderStop { .. } => "leader stepped down",
             Notice::LeaderChanged { .. } => "leader changed",
             Notice::MembershipAppended(_) => "membership appended",
+            Notice::MembershipCommitted { membership, .. } if membership.is_joint() => {
+                "joint membership committed"
+            }
             Notice::MembershipCommitted { .. } => "membership committed",
+            Notice::ChangeStage(ChangeStage::CatchingUp { .. }) => "newcomers catch up",
+            Notice::ChangeStage(ChangeStage::Joint { .. }) => "change joint",
+            Notice::ChangeStage(ChangeStage::Final { .. }) => "change final",
+            Notice::ChangeEnded(Ok(_)) => "change done",
+            Notice::ChangeEnded(Err(ChangeFailure::CatchUp { .. })) => "change gave up a newcomer",
+            Notice::ChangeEnded(Err(ChangeFailure::LeadershipLost)) => "change never begun",
+            Notice::ChangeEnded(Err(ChangeFailure::Unknown)) => "change of unknown outcome",
+            Notice::Removed => "removed",
             Notice::TransferEnded { done: true, .. } => "transfer done",
             Notice::TransferEnded { done: false, .. } => "transfer given up",
         });
@@ -450,7 +491,7 @@ impl Group {
     }
 
     fn check(&mut self) {
-        let Self { replicas, safety, membership, .. } = self;
+        let Self { replicas, safety, .. } = self;
         let witnesses: Vec<Witness<'_>> = replicas
             .iter()
             .map(|(&peer, replica)| Witness {
@@ -459,7 +500,7 @@ impl Group {
                 stored: replica.disk.stored(),
             })
             .collect();
-        safety.check(&witnesses, membership);
+        safety.check(&witnesses);
     }
 
     fn replica_mut(&mut self, id: PeerId) -> &mut Replica {

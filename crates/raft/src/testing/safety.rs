@@ -22,12 +22,16 @@ pub struct Witness<'a> {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Safety {
+    /// The membership of the newest committed configuration.
+    membership: (Index, Membership),
     leaders: BTreeMap<Term, PeerId>,
     /// Every entry ever seen, with the position before it.
     entries: BTreeMap<Position, (Entry, Position)>,
     committed: BTreeMap<Index, Committed>,
+    /// An operator gave up on a majority: what it held may be gone.
+    forced: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +79,22 @@ impl<'a> View<'a> {
 }
 
 impl Safety {
+    /// A group that begins with this membership.
+    pub fn new(membership: Membership) -> Self {
+        Self {
+            membership: (Index(0), membership),
+            leaders: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            forced: false,
+        }
+    }
+
+    /// From now on committed entries may be lost with the peers that held them.
+    pub fn on_forced(&mut self) {
+        self.forced = true;
+    }
+
     /// Index of the newest entry committed anywhere so far.
     pub fn committed(&self) -> Index {
         self.committed.last_key_value().map_or(Index(0), |(index, _)| *index)
@@ -84,13 +104,17 @@ impl Safety {
     ///
     /// # Panics
     /// When a rule is broken.
-    pub fn check(&mut self, witnesses: &[Witness<'_>], membership: &Membership) {
+    pub fn check(&mut self, witnesses: &[Witness<'_>]) {
         let views: Vec<View<'_>> = witnesses.iter().map(View::of).collect();
         for witness in witnesses {
             if let Some(node) = witness.node {
                 self.check_one_leader(node);
                 self.check_committed(node);
+                self.note_membership(node);
             }
+        }
+        if self.forced {
+            return;
         }
         for view in &views {
             self.check_log_matching(view);
@@ -102,9 +126,22 @@ impl Safety {
             }
         }
         check_up_to_date(witnesses, &views);
-        self.check_quorum_log(&views, membership, "memory");
+        self.check_quorum_log(&views, "memory");
         let disks: Vec<View<'_>> = witnesses.iter().map(View::of_disk).collect();
-        self.check_quorum_log(&disks, membership, "disk");
+        self.check_quorum_log(&disks, "disk");
+        for node in witnesses.iter().filter_map(|witness| witness.node) {
+            check_own_quorum_log(node, &disks);
+        }
+    }
+
+    fn note_membership(&mut self, node: &Node) {
+        if node.commit() < self.committed() || node.commit() <= self.membership.0 {
+            return;
+        }
+        let known = node.membership_at(node.commit()).expect("what is committed is known");
+        if !known.is_empty() {
+            self.membership = (node.commit(), known.clone());
+        }
     }
 
     /// One leader per term.
@@ -156,22 +193,38 @@ impl Safety {
         }
     }
 
-    /// Quorum log, and (of the disks) committed is durable: every quorum holds what is committed.
-    fn check_quorum_log(&self, views: &[View<'_>], membership: &Membership, place: &str) {
-        let Some(Committed { entry, .. }) = self.committed.values().next_back() else { return };
-        let position = entry.position;
-        let holds = |peer: PeerId| views.iter().any(|v| v.peer == peer && v.holds(position));
+    /// Quorum log, and (of the disks) committed is durable: every quorum of the committed
+    /// membership holds what is committed.
+    fn check_quorum_log(&self, views: &[View<'_>], place: &str) {
         // What is first seen committed at an index may be known before older ones were: the newest
         // one implies them all (log matching).
-        for half in [membership.incoming().collect::<Vec<_>>(), membership.outgoing().collect()] {
-            let missing = half.iter().filter(|peer| !holds(**peer)).count();
-            let quorum = half.len() / 2 + 1;
-            assert!(
-                half.is_empty() || missing < quorum,
-                "{position} is committed, but the {place} of {missing} of {} lacks it",
-                half.len()
-            );
-        }
+        let Some(Committed { entry, .. }) = self.committed.values().next_back() else { return };
+        let membership = &self.membership.1;
+        let held = is_held(views, membership, entry.position);
+        assert!(held, "{} is committed, but the {place} of a quorum lacks it", entry.position);
+    }
+}
+
+/// Every quorum of the membership has a peer that holds this entry. Quorums of a joint one are
+/// quorums of both halves, so it is enough when those of one half do.
+fn is_held(views: &[View<'_>], membership: &Membership, position: Position) -> bool {
+    let holds = |peer: PeerId| views.iter().any(|v| v.peer == peer && v.holds(position));
+    let halves = [membership.incoming().collect::<Vec<_>>(), membership.outgoing().collect()];
+    halves.iter().any(|half| {
+        let quorum = half.len() / 2 + 1;
+        !half.is_empty() && half.iter().filter(|peer| !holds(**peer)).count() < quorum
+    })
+}
+
+/// Quorum log under the membership in effect at this very node, committed or not: nobody whom it
+/// could make leader lacks what it knows to be committed.
+fn check_own_quorum_log(node: &Node, disks: &[View<'_>]) {
+    let (commit, membership) = (node.commit(), node.membership());
+    let Some(term) = node.shared.log.term(commit) else { return };
+    if commit > Index(0) && !membership.is_empty() {
+        let position = Position::new(term, commit);
+        let held = is_held(disks, membership, position);
+        assert!(held, "{}: a quorum of {membership:?} lacks {position}", node.id());
     }
 }
 

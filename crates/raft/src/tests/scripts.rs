@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_types::{
-    AppendOutcome, Body, Entry, EntryKind, Index, Membership, Message, Peer, PeerId, PeerRole,
-    Position, StoreId, Term,
+    AppendOutcome, Body, Entry, EntryKind, Index, Membership, MembershipChange, Message, Peer,
+    PeerChange, PeerId, PeerRole, Position, StoreId, Term,
 };
 
 use crate::testing::codec;
@@ -36,6 +36,9 @@ enum Command {
         learners: u64,
         #[arg(key, optional)]
         unborn: u64,
+        /// Replicas that belong to nothing yet, after all others.
+        #[arg(key, optional)]
+        spares: u64,
         /// Exact membership in place of the counts, as in `1v 2v 3l`.
         #[arg(key)]
         members: Option<String>,
@@ -51,6 +54,9 @@ enum Command {
         uncommitted_bytes: Option<usize>,
         #[arg(key)]
         reads: Option<usize>,
+        /// Entries a new voter may lack.
+        #[arg(key)]
+        margin: Option<u64>,
     },
     /// Elect this peer and let everything come to rest, unseen.
     Elect(u64),
@@ -62,6 +68,12 @@ enum Command {
     ProposeIn { peer: u64, term: u64, data: String },
     /// Ask for a read index.
     Read(u64, Vec<u64>),
+    /// Change the membership at this peer, as in `"add 4, learn 5, promote 3, demote 2, remove 1"`.
+    Change(u64, String),
+    /// Force a membership on this peer, as in `"1v 2v"`.
+    Reset(u64, String),
+    /// Destroy this replica and create one that knows nothing under the same id.
+    Replace(u64),
     /// Hand leadership from one peer to another.
     Transfer(u64, u64),
     /// Let the oldest messages arrive.
@@ -152,6 +164,8 @@ enum Command {
     Status(#[arg(many, optional)] Vec<u64>),
     /// How far a leader's followers are.
     Progress(u64),
+    /// The membership in effect at these peers.
+    Members(#[arg(many, optional)] Vec<u64>),
     /// A peer's log in memory.
     Log(u64),
     /// What is durable.
@@ -186,7 +200,9 @@ impl goldenscript::Runner for Script {
 }
 
 fn create(command: &Command) -> Option<Group> {
-    let Command::Group { voters, learners, unborn, members, .. } = command else { return None };
+    let Command::Group { voters, learners, unborn, spares, members, .. } = command else {
+        return None;
+    };
     let count = voters + learners;
     let role = |n| if n <= *voters { PeerRole::Voter } else { PeerRole::Learner };
     let peer = |n| Peer { id: PeerId(n), store: StoreId(n), role: role(n) };
@@ -195,7 +211,11 @@ fn create(command: &Command) -> Option<Group> {
         None => Membership::new((1..=count).map(peer)),
     };
     let unborn: Vec<PeerId> = (count - unborn + 1..=count).map(PeerId).collect();
-    Some(Group::with_unborn(&membership, &unborn, |config| configure(config, command)))
+    let configure = |config: &mut crate::Config| configure(config, command);
+    let mut group = Group::with_unborn(&membership, &unborn, configure);
+    let last = membership.peers().last().map_or(0, |peer| peer.id.0);
+    (last + 1..=last + spares).for_each(|spare| group.add_spare(PeerId(spare), configure));
+    Some(group)
 }
 
 fn configure(config: &mut crate::Config, command: &Command) {
@@ -206,6 +226,7 @@ fn configure(config: &mut crate::Config, command: &Command) {
         apply_bytes,
         uncommitted_bytes,
         reads,
+        margin,
         ..
     } = command
     else {
@@ -218,6 +239,7 @@ fn configure(config: &mut crate::Config, command: &Command) {
     set(&mut config.apply_bytes_max, apply_bytes);
     set(&mut config.uncommitted_bytes_max, uncommitted_bytes);
     set(&mut config.reads_max, reads);
+    config.catch_up_entries_max = margin.unwrap_or(config.catch_up_entries_max);
 }
 
 /// Commands that make something happen.
@@ -239,6 +261,12 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
                 group.read(PeerId(*peer), ReadId(read))?;
             }
         }
+        Command::Change(peer, steps) => group.change(PeerId(*peer), &change(steps)?)?,
+        Command::Reset(peer, members) => {
+            let members = codec::decode(Bytes::from(members.clone())).ok_or("no membership")?;
+            group.reset_peers(PeerId(*peer), members)?;
+        }
+        Command::Replace(peer) => group.replace(PeerId(*peer)),
         Command::Transfer(peer, to) => group.transfer(PeerId(*peer), PeerId(*to))?,
         Command::Sync { peer, count } => {
             let mut left = count.unwrap_or(usize::MAX);
@@ -274,6 +302,24 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
         _ => return network(group, command),
     }
     Ok(String::new())
+}
+
+/// Steps of a change, in words.
+fn change(steps: &str) -> Result<MembershipChange> {
+    let step = |step: &str| {
+        let (what, number) = step.trim().split_once(' ').ok_or("a step is a verb and a peer")?;
+        let number = number.parse()?;
+        let (peer, store) = (PeerId(number), StoreId(number));
+        Ok(match what {
+            "add" => PeerChange::AddVoter { peer, store },
+            "learn" => PeerChange::AddLearner { peer, store },
+            "promote" => PeerChange::Promote(peer),
+            "demote" => PeerChange::Demote(peer),
+            "remove" => PeerChange::Remove(peer),
+            _ => return Err(format!("cannot {what} a peer").into()),
+        })
+    };
+    steps.split(',').map(step).collect::<Result<Vec<_>>>().map(MembershipChange::new)
 }
 
 fn found(found: bool, otherwise: &str) -> Result<()> {
@@ -381,6 +427,14 @@ fn look(group: &Group, command: &Command) -> String {
             let line = |peer: &PeerId| match &group.replicas[peer].node {
                 Some(node) => node.describe() + "\n",
                 None => format!("{peer} is down\n"),
+            };
+            peers.iter().map(line).collect()
+        }
+        Command::Members(peers) => {
+            let peers = if peers.is_empty() { group.running() } else { ids(peers) };
+            let line = |&peer: &PeerId| {
+                let members = describe::membership(group.node(peer).membership());
+                format!("{peer} {members}\n")
             };
             peers.iter().map(line).collect()
         }

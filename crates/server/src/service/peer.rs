@@ -78,8 +78,9 @@ impl Peer for PeerService {
         debug_assert!(accepted.is_ok(), "no room for the first acknowledgement");
         let host = self.host.clone();
         tokio::task::spawn(async move {
-            if let Err(status) = take_frames(&mut frames, &host).await {
-                tracing::debug!(from = hello.store_id, reason = status.message(), "stream ended");
+            let from = StoreId(hello.store_id);
+            if let Err(status) = take_frames(&mut frames, from, &host).await {
+                tracing::debug!(%from, reason = status.message(), "stream ended");
                 // The other side may be gone as well.
                 let _ = acks.send(Err(status)).await;
             }
@@ -140,12 +141,16 @@ impl Peer for PeerService {
     }
 }
 
-async fn take_frames(frames: &mut Streaming<v1::PeerFrame>, host: &NodeHost) -> Result<(), Status> {
+async fn take_frames(
+    frames: &mut Streaming<v1::PeerFrame>,
+    from: StoreId,
+    host: &NodeHost,
+) -> Result<(), Status> {
     while let Some(frame) = frames.message().await? {
         let Some(v1::peer_frame::Part::Frame(frame)) = frame.part else {
             return Err(Status::invalid_argument("a second hello"));
         };
-        host.receive(frame).map_err(|error| Status::data_loss(error.to_string()))?;
+        host.receive(from, frame).map_err(|error| Status::data_loss(error.to_string()))?;
     }
     Ok(())
 }

@@ -44,6 +44,12 @@ pub(crate) fn of_read(node: &Node, region: RegionId, refused: Refused) -> Kind {
         Refused::BadTarget => Kind::Invalid(v1::Invalid {
             message: "the target store has no voter of this region that could lead".to_owned(),
         }),
+        // Answers to operators, which take another way.
+        Refused::Change(error) => Kind::Invalid(v1::Invalid { message: error.to_string() }),
+        Refused::ChangeFailed(failure) => {
+            Kind::Unknown(v1::UnknownOutcome { message: failure.to_string() })
+        }
+        Refused::Reset(error) => Kind::Invalid(v1::Invalid { message: error.to_string() }),
     }
 }
 

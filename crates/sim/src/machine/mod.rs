@@ -193,12 +193,15 @@ impl Machine {
     }
 
     /// A packet arrived.
-    pub fn on_packet(&mut self, packet: Packet, env: &mut Env) {
+    pub fn on_packet(&mut self, from: Address, packet: Packet, env: &mut Env) {
         if self.running.is_none() {
             return;
         }
         match packet {
-            Packet::Peer(frame) => self.on_frame(frame, env),
+            Packet::Peer(frame) => {
+                let Address::Store(store) = from else { panic!("a client sends frames") };
+                self.on_frame(store, frame, env);
+            }
             Packet::Snapshot { from, stream, number, part } => {
                 self.on_snapshot_part(from, stream, number, part, env);
             }

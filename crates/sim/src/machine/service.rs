@@ -166,8 +166,12 @@ impl Machine {
         let why = match refused {
             Refused::NotLeader { leader } => Why::NotLeader(leader.map(|(_, store)| store)),
             Refused::NoGroup | Refused::BadTarget => Why::NotLeader(None),
-            Refused::Busy | Refused::Transferring | Refused::TermMismatch { .. } => Why::Busy,
-            Refused::LeadershipLost => Why::Lost,
+            Refused::Busy
+            | Refused::Transferring
+            | Refused::TermMismatch { .. }
+            | Refused::Change(_)
+            | Refused::Reset(_) => Why::Busy,
+            Refused::LeadershipLost | Refused::ChangeFailed(_) => Why::Lost,
             Refused::ReadFailed => Why::ReadFailed,
         };
         self.answer(caller.client, caller.route, Told::Not(why), env);

@@ -31,11 +31,12 @@ impl Machine {
     }
 
     /// A frame from another store.
-    pub(super) fn on_frame(&mut self, frame: Bytes, env: &mut Env) {
+    pub(super) fn on_frame(&mut self, store: StoreId, frame: Bytes, env: &mut Env) {
         match frame::decode(frame) {
             Ok(messages) => {
+                let messages = messages.into_iter();
                 let events =
-                    messages.into_iter().map(|(group, message)| Event::Message { group, message });
+                    messages.map(|(group, message)| Event::Message { group, store, message });
                 self.tell_shard(events, env);
             }
             Err(error) => {

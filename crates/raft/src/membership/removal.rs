@@ -1,0 +1,63 @@
+//! How a peer learns that it belongs to the group no more.
+//!
+//! It commits the configuration without it; or the leader that removed it tells it; or, back after
+//! all that, it asks for votes and is told by whoever hears it ([`tell`]). What is told is a fact:
+//! "as of this committed index you are no member". It is believed only by a peer that was a member
+//! as of an earlier committed index ([`learn`]): a newcomer, which a lagging peer does not know
+//! yet, is not sent away. As the id of a removed peer is never used again, the fate is final.
+
+use kontiki_types::{Body, Index, Membership, PeerId};
+
+use crate::Notice;
+use crate::roles::Transition;
+use crate::shared::Shared;
+
+/// Someone asks for votes: if nothing that may yet decide has it as a member, it hears so.
+pub(crate) fn tell(shared: &mut Shared, to: PeerId) {
+    let as_of = shared.applying.commit();
+    let knows = !shared.memberships.current().is_empty();
+    if knows && shared.memberships.live(as_of).all(|membership| !membership.contains(to)) {
+        shared.send(to, Body::Removed { as_of });
+    }
+}
+
+/// We hear that we are no member as of there.
+pub(crate) fn learn(shared: &mut Shared, as_of: Index) -> Option<Transition> {
+    if as_of <= shared.applying.commit() || !is_member(shared, shared.applying.commit()) {
+        return None;
+    }
+    note(shared);
+    Some(Transition::Follow { term: shared.term(), leader: None, why: "it was removed" })
+}
+
+/// Everything after `before` up to `commit` is committed, and the memberships there with it.
+pub(crate) fn on_committed(shared: &mut Shared, before: Index, commit: Index) {
+    let mut member = is_member(shared, before);
+    let mut left = false;
+    for (_, membership) in shared.memberships.between(before, commit) {
+        let stays = membership.contains(shared.config.id);
+        left = (left || member) && !stays;
+        member = stays;
+    }
+    if left {
+        note(shared);
+    }
+}
+
+/// A snapshot took the place of the log, and with it this membership the place of one before.
+pub(crate) fn on_replaced(shared: &mut Shared, before: &Membership, after: &Membership) {
+    let id = shared.config.id;
+    if before.contains(id) && !after.contains(id) {
+        note(shared);
+    }
+}
+
+fn is_member(shared: &Shared, index: Index) -> bool {
+    shared.memberships.at(index).is_some_and(|membership| membership.contains(shared.config.id))
+}
+
+fn note(shared: &mut Shared) {
+    if !std::mem::replace(&mut shared.removed, true) {
+        shared.outbox.notify(Notice::Removed);
+    }
+}
