@@ -1,6 +1,7 @@
 //! Tests of the whole core, from the inside out: quorum properties, rounds of a single node, rules
 //! of the paper, golden scripts, random schedules.
 
+mod changes;
 mod paper;
 mod quorums;
 mod rounds;

@@ -1,7 +1,8 @@
 //! Random schedules: a group of three to five peers under loss, duplication, reordering, slow and
 //! crashing disks, snapshots, transfers; every invariant after every event. One seed, one run.
+//! With changes of membership among the events: [`super::changes`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -30,9 +31,9 @@ const REACHED: [&str; 9] = [
     "truncation",
 ];
 
-struct Schedule {
+pub(super) struct Schedule {
     rng: Pcg32,
-    group: Group,
+    pub(super) group: Group,
     proposed: u64,
     reads: u64,
     /// Out of a hundred deliveries, so many are lost, repeated, or taken out of order.
@@ -46,10 +47,13 @@ struct Schedule {
     step_ms: usize,
     /// Weight of cutting and mending links.
     cuts: usize,
+    /// Weight of changes of membership, and peers that belonged to the group once.
+    pub(super) changes: usize,
+    pub(super) seen: BTreeSet<PeerId>,
 }
 
 impl Schedule {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut rng = Pcg32::seed_from_u64(seed);
         let voters = 3 + u64::from(rng.next_u32() % 3);
         let learners = u64::from(rng.next_u32() % 2);
@@ -73,23 +77,36 @@ impl Schedule {
         let crashes = [0, 5, 20][rng.next_u32() as usize % 3];
         let step_ms = [40, 150, 600][rng.next_u32() as usize % 3];
         let cuts = [0, 1, 3][rng.next_u32() as usize % 3];
-        Self { rng, group, proposed: 0, reads: 0, lost, repeated, shuffled, crashes, step_ms, cuts }
+        Self {
+            rng,
+            group,
+            proposed: 0,
+            reads: 0,
+            lost,
+            repeated,
+            shuffled,
+            crashes,
+            step_ms,
+            cuts,
+            changes: 0,
+            seen: BTreeSet::new(),
+        }
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.rng.next_u32() as usize % bound.max(1)
     }
 
-    fn chance(&mut self, percent: u32) -> bool {
+    pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.rng.next_u32() % 100 < percent
     }
 
-    fn pick(&mut self, from: &[PeerId]) -> Option<PeerId> {
+    pub(super) fn pick(&mut self, from: &[PeerId]) -> Option<PeerId> {
         let at = self.below(from.len());
         from.get(at).copied()
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         for _ in 0..EVENTS {
             self.event();
         }
@@ -102,7 +119,8 @@ impl Schedule {
             return;
         }
         let Some(id) = self.pick(&running) else { return self.crash_or_start(&running) };
-        match self.below(100 + self.cuts) {
+        let cuts = 100..100 + self.cuts;
+        match self.below(cuts.end + self.changes) {
             0..45 => (0..3).for_each(|_| self.deliver()),
             45..62 => drop(self.group.sync(id)),
             62..72 => drop(self.group.apply(id)),
@@ -112,7 +130,8 @@ impl Schedule {
             94 => self.compact(id),
             95..98 => self.snapshots(id),
             98 | 99 => self.rare(id),
-            _ => self.cut(&running),
+            at if cuts.contains(&at) => self.cut(&running),
+            _ => self.change_membership(&running),
         }
     }
 
@@ -196,7 +215,7 @@ impl Schedule {
     }
 
     /// Let everything run undisturbed; the group must come to rest, agreed and live.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.group.network.heal();
         for id in self.group.replicas.keys().copied().collect::<Vec<_>>() {
             if self.group.replicas[&id].node.is_none() {
@@ -207,17 +226,21 @@ impl Schedule {
         self.proposed += 1;
         let running = self.group.running();
         let leader = running.iter().copied().find(|&id| self.leads(id)).expect("a leader");
+        let members = self.group.node(leader).membership().clone();
+        assert!(!members.is_joint(), "nobody leaves {members:?}");
         let at = self.group.propose(leader, Bytes::from("last")).expect("an idle leader accepts");
-        self.read(leader);
         let answered = |group: &Group| group.marks.get("read answered").copied();
         let before = answered(&self.group);
+        self.read(leader);
         self.run_undisturbed(Duration::from_secs(5));
         assert!(answered(&self.group) > before, "the read was never answered");
-        for id in running {
+        let members: Vec<PeerId> = members.peers().map(|peer| peer.id).collect();
+        for &id in &members {
             let node = self.group.node(id);
             assert!(node.applied() >= at.index, "{} never caught up with {at}", node.describe());
         }
-        let states: Vec<_> = self.group.replicas.values().map(|r| r.machine.state()).collect();
+        let states: Vec<_> =
+            members.iter().map(|id| self.group.replicas[id].machine.state()).collect();
         assert!(states.windows(2).all(|w| w[0].payloads == w[1].payloads), "states differ");
     }
 
@@ -247,9 +270,14 @@ impl Schedule {
 /// Safety under any schedule, and liveness once the disturbance ends.
 #[test]
 fn random_schedules_keep_every_invariant() {
+    run_all(RUNS, Schedule::new, &REACHED);
+}
+
+/// Run so many seeds; together they must have reached these marks.
+pub(super) fn run_all(runs: u64, begin: impl Fn(u64) -> Schedule, reached: &[&str]) {
     let mut marks: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for seed in 0..RUNS {
-        let mut schedule = Schedule::new(seed);
+    for seed in 0..runs {
+        let mut schedule = begin(seed);
         schedule.group.tracing = false;
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
             schedule.run();
@@ -266,7 +294,7 @@ fn random_schedules_keep_every_invariant() {
     }
     println!("{marks:#?}");
     // A schedule that never gets anywhere would prove nothing.
-    for mark in REACHED {
+    for mark in reached {
         assert!(marks.get(mark).is_some_and(|count| *count > 0), "no schedule reached: {mark}");
     }
 }
