@@ -43,6 +43,8 @@ mod membership;
 mod restore;
 mod shard;
 mod state_machine;
+#[cfg(test)]
+mod tests;
 
 pub use applier::{Applier, OpenSnapshot, Round};
 pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq, Unknown};
