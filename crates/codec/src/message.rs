@@ -3,7 +3,9 @@
 //! Called by [`crate::frame`] only in production; a message never travels without a frame. A tag
 //! is never used again for something else.
 
-use kontiki_types::{AppendOutcome, Body, Entry, Index, Message, PeerId, Position, RegionId, Term};
+use kontiki_types::{
+    AppendOutcome, Body, Entry, Index, Message, PeerId, Position, ReadMode, RegionId, Term,
+};
 
 use crate::wire::{Reader, put_flag, put_u8, put_varint};
 use crate::{Error, Result, entry, position, snapshot};
@@ -63,11 +65,13 @@ fn tag(body: &Body) -> u8 {
         Body::Heartbeat { .. } => 7,
         Body::HeartbeatReply { .. } => 8,
         Body::Snapshot { .. } => 9,
-        Body::ReadIndex { .. } => 10,
+        Body::ReadIndex { mode: ReadMode::Index, .. } => 10,
         Body::ReadIndexReply { .. } => 11,
         Body::TimeoutNow => 12,
         Body::TimeoutNowRefused => 13,
         Body::Removed { .. } => 16,
+        Body::ReadIndex { mode: ReadMode::Lease, .. } => 14,
+        Body::Sleep { .. } => 15,
     }
 }
 
@@ -100,11 +104,15 @@ fn encode_body(out: &mut Vec<u8>, body: &Body) {
             put_varint(out, *session);
             put_varint(out, *round);
         }
+        Body::Sleep { session, commit } => {
+            put_varint(out, *session);
+            position::encode(out, *commit);
+        }
         Body::Snapshot { session, meta } => {
             put_varint(out, *session);
             snapshot::encode(out, meta);
         }
-        Body::ReadIndex { id } => put_varint(out, *id),
+        Body::ReadIndex { id, .. } => put_varint(out, *id),
         Body::ReadIndexReply { id, index } => {
             put_varint(out, *id);
             put_flag(out, index.is_some());
@@ -136,7 +144,7 @@ fn decode_body(reader: &mut Reader, tag: u8) -> Result<Body> {
         }
         8 => Body::HeartbeatReply { session: reader.varint()?, round: reader.varint()? },
         9 => Body::Snapshot { session: reader.varint()?, meta: snapshot::decode(reader)? },
-        10 => Body::ReadIndex { id: reader.varint()? },
+        10 => Body::ReadIndex { id: reader.varint()?, mode: ReadMode::Index },
         11 => {
             let id = reader.varint()?;
             let index = if reader.flag()? { Some(Index(reader.varint()?)) } else { None };
@@ -145,6 +153,8 @@ fn decode_body(reader: &mut Reader, tag: u8) -> Result<Body> {
         12 => Body::TimeoutNow,
         13 => Body::TimeoutNowRefused,
         16 => Body::Removed { as_of: Index(reader.varint()?) },
+        14 => Body::ReadIndex { id: reader.varint()?, mode: ReadMode::Lease },
+        15 => Body::Sleep { session: reader.varint()?, commit: position::decode(reader)? },
         _ => return Err(Error::Corrupt("unknown kind of message")),
     })
 }

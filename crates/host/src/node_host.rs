@@ -20,7 +20,9 @@ use kontiki_multiraft::{
     StateMachine, membership_codec, restore,
 };
 use kontiki_raft::{Config as RaftConfig, Notice};
-use kontiki_types::{Membership, PeerId, Position, RegionId, SnapshotMeta, StoreId, Term};
+use kontiki_types::{
+    Membership, PeerId, Position, ReadMode, RegionId, SnapshotMeta, StoreId, Term,
+};
 
 use crate::apply_worker::ApplyWorker;
 use crate::background::{self, Background, SyncEngine};
@@ -252,14 +254,14 @@ impl NodeHost {
     }
 
     /// Call `done` on the apply worker once this replica holds everything acknowledged before now.
-    pub fn read(&self, group: RegionId, done: ReadDone) {
-        self.submit(Waiter::Read(done), |token| Event::Read { group, token });
+    pub fn read(&self, group: RegionId, mode: ReadMode, done: ReadDone) {
+        self.submit(Waiter::Read(done), |token| Event::Read { group, token, mode });
     }
 
     /// Ask the leader, if it is here, to hand over to the replica on that store. `done` is called
     /// when the transfer has begun or was refused.
     pub fn transfer(&self, group: RegionId, to: StoreId, done: ProposeDone) {
-        self.submit(Waiter::Propose(done), |token| Event::Transfer { group, to, token });
+        self.submit(Waiter::Propose(done), |token| Event::Transfer { group, to: Some(to), token });
     }
 
     /// A frame from this other store. Dropped when the host is overloaded.

@@ -1,7 +1,7 @@
 //! Everything a shard can want from the world.
 
 use kontiki_log::Record;
-use kontiki_raft::{ChangeError, ChangeFailure, Notice, ResetError};
+use kontiki_raft::{ChangeError, ChangeFailure, Notice, ResetError, TransferOutcome};
 use kontiki_types::{Body, Membership, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
 
 use crate::{Committed, Token};
@@ -28,6 +28,12 @@ pub struct Effects {
     pub changed: Vec<(Token, Membership)>,
     /// Messages for groups that are not here: the driver decides whether there shall be a replica.
     pub unknown: Vec<Unknown>,
+    /// Callers of [`crate::Event::Transfer`] whose transfer ended, and how. Each that was accepted
+    /// comes here once.
+    pub transferred: Vec<(Token, TransferOutcome)>,
+    /// Callers of [`crate::Event::Propose`] whose entry is committed, and will be applied and
+    /// answered; only where [`crate::ShardConfig::tell_committed`] asks for it.
+    pub committed: Vec<Token>,
     /// Sync the engine in the background and report [`crate::Event::EngineSynced`].
     pub sync_engine: bool,
     /// What callbacks, status and logs want to know.
@@ -44,6 +50,8 @@ impl Effects {
         self.accepted.clear();
         self.changed.clear();
         self.unknown.clear();
+        self.transferred.clear();
+        self.committed.clear();
         self.sync_engine = false;
         self.notices.clear();
     }
@@ -57,6 +65,8 @@ impl Effects {
             && self.accepted.is_empty()
             && self.changed.is_empty()
             && self.unknown.is_empty()
+            && self.transferred.is_empty()
+            && self.committed.is_empty()
             && !self.sync_engine
             && self.notices.is_empty()
     }

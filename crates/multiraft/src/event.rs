@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use kontiki_types::{
-    Index, Membership, MembershipChange, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term,
+    Index, Membership, MembershipChange, Message, PeerId, ReadMode, RegionId, SnapshotMeta,
+    StoreId, Term,
 };
 
 use crate::{TaskSeq, Token};
@@ -28,6 +29,8 @@ pub enum Event {
         group: RegionId,
         /// Who waits.
         token: Token,
+        /// What may confirm it.
+        mode: ReadMode,
     },
     /// A peer says something.
     Message {
@@ -97,9 +100,10 @@ pub enum Event {
     Transfer {
         /// Which group.
         group: RegionId,
-        /// The new leader's store.
-        to: StoreId,
-        /// Who waits; answered as refused or, at once, by `Effects::accepted`.
+        /// The new leader's store; nothing: whoever can take over soonest.
+        to: Option<StoreId>,
+        /// Who waits; answered as refused or, at once, by `Effects::accepted`, and then at the end
+        /// by `Effects::transferred`.
         token: Token,
     },
     /// An operator or the placement driver wants other members.

@@ -14,7 +14,7 @@ use kontiki_raft::{
 };
 use kontiki_types::{
     Entry, EntryKind, Index, Membership, MembershipChange, Message, Moment, PeerId, Position,
-    RegionId, SnapshotMeta, StoreId, Term, limits,
+    ReadMode, RegionId, SnapshotMeta, StoreId, Term, limits,
 };
 
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
@@ -71,6 +71,8 @@ pub(crate) struct Group {
     syncing_applied: Index,
     /// Cost of entries handed to the applier and not yet reported.
     unapplied_bytes: usize,
+    /// Who waits for the end of a transfer, and to whom it goes.
+    transfers: Vec<(Option<PeerId>, Token)>,
     /// Spool of the snapshot being installed.
     spool: u64,
 }
@@ -95,6 +97,7 @@ impl Group {
             durable_applied: applied,
             syncing_applied: applied,
             unapplied_bytes: 0,
+            transfers: Vec::new(),
             spool: 0,
         }
     }
@@ -125,8 +128,14 @@ impl Group {
         }
     }
 
-    pub(crate) fn on_read(&mut self, token: Token, now: Moment, effects: &mut Effects) {
-        match self.node.read(ReadId(token.0), now) {
+    pub(crate) fn on_read(
+        &mut self,
+        token: Token,
+        mode: ReadMode,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        match self.node.read(ReadId(token.0), mode, now) {
             Ok(()) => {}
             Err(ReadError::Busy) => effects.refused.push((token, Refused::Busy)),
             Err(ReadError::NotLeader) => {
@@ -187,34 +196,36 @@ impl Group {
     }
 
     /// Nothing reaches this store; true when a peer of this group lives there.
-    pub(crate) fn on_unreachable(&mut self, store: StoreId) -> bool {
+    pub(crate) fn on_unreachable(&mut self, store: StoreId, now: Moment) -> bool {
         let peers: Vec<PeerId> =
             self.node.membership().peers().filter(|p| p.store == store).map(|p| p.id).collect();
         for &peer in &peers {
-            self.node.on_unreachable(peer);
+            self.node.on_unreachable(peer, now);
         }
         !peers.is_empty()
     }
 
     pub(crate) fn on_transfer(
         &mut self,
-        to: StoreId,
+        to: Option<StoreId>,
         token: Token,
         now: Moment,
         effects: &mut Effects,
     ) {
-        let target = self.node.membership().peers().find(|p| p.store == to);
-        let result = match target {
-            None => Err(Refused::BadTarget),
-            Some(peer) => self.node.transfer(peer.id, now).map_err(|error| match error {
+        let of_store = |store| self.node.membership().peers().find(|p| p.store == store);
+        let target = to.map(|store| of_store(store).ok_or(Refused::BadTarget)).transpose();
+        let result = target.and_then(|peer| {
+            self.node.transfer(peer.map(|peer| peer.id), now).map_err(|error| match error {
                 TransferError::NotLeader { .. } => Refused::NotLeader { leader: self.leader() },
-                TransferError::InProgress => Refused::Transferring,
                 TransferError::MembershipChanging => Refused::Busy,
                 _ => Refused::BadTarget,
-            }),
-        };
+            })
+        });
         match result {
-            Ok(()) => effects.accepted.push(token),
+            Ok(()) => {
+                self.transfers.push((self.node.transferring(), token));
+                effects.accepted.push(token);
+            }
             Err(refused) => effects.refused.push((token, refused)),
         }
     }
@@ -514,13 +525,16 @@ impl Group {
                     meta: meta.clone(),
                     spool: self.spool,
                 }),
+                Notice::TransferEnded { to, outcome } => {
+                    let ended = self.transfers.extract_if(.., |(target, _)| *target == Some(*to));
+                    effects.transferred.extend(ended.map(|(_, token)| (token, *outcome)));
+                }
                 Notice::ChangeEnded(result) => self.members.on_ended(result, effects),
                 Notice::LeaderChanged { .. }
                 | Notice::MembershipAppended(_)
                 | Notice::MembershipCommitted { .. }
                 | Notice::ChangeStage(_)
-                | Notice::Removed
-                | Notice::TransferEnded { .. } => {}
+                | Notice::Removed => {}
             }
             effects.notices.push((self.id, notice));
         }

@@ -152,9 +152,9 @@ impl Shard {
                 }
                 self.touch(group);
             }
-            Event::Read { group, token } => {
+            Event::Read { group, token, mode } => {
                 match self.groups.get_mut(&group) {
-                    Some(g) => g.on_read(token, now, &mut self.early),
+                    Some(g) => g.on_read(token, mode, now, &mut self.early),
                     None => self.early.refused.push((token, Refused::NoGroup)),
                 }
                 self.touch(group);
@@ -185,8 +185,9 @@ impl Shard {
             Event::EngineSynced => self.on_engine_synced(),
             Event::Unreachable { store } => {
                 let groups = self.groups.iter_mut();
-                let touched: Vec<RegionId> =
-                    groups.filter_map(|(&id, g)| g.on_unreachable(store).then_some(id)).collect();
+                let touched: Vec<RegionId> = groups
+                    .filter_map(|(&id, g)| g.on_unreachable(store, now).then_some(id))
+                    .collect();
                 self.dirty.extend(touched);
             }
             Event::Transfer { group, to, token } => {

@@ -151,7 +151,35 @@ pub enum Notice {
     TransferEnded {
         /// To whom.
         to: PeerId,
-        /// It succeeded.
-        done: bool,
+        /// How.
+        outcome: TransferOutcome,
     },
+}
+
+/// How a transfer of leadership ended. Every transfer that began has exactly one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum TransferOutcome {
+    /// The target leads.
+    Done,
+    /// The target may not stand, and said so.
+    Refused,
+    /// Nothing came of it within an election timeout.
+    TimedOut,
+    /// A transfer to another target took its place.
+    Superseded,
+    /// Another peer leads.
+    AnotherLeads,
+}
+
+impl TransferOutcome {
+    /// In words, for status and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused by the target",
+            Self::TimedOut => "timed out",
+            Self::Superseded => "superseded",
+            Self::AnotherLeads => "given up: another leads",
+        }
+    }
 }

@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use kontiki_types::{AppendOutcome, Body, Entry, EntryKind, Membership, Message, SnapshotMeta};
+use kontiki_types::{
+    AppendOutcome, Body, Entry, EntryKind, Membership, Message, ReadMode, SnapshotMeta,
+};
 
 use crate::status::ProgressMode;
 use crate::{ChangeStage, Node, Notice, PeerProgress, StoreOp};
@@ -36,10 +38,14 @@ fn body(body: &Body) -> String {
             format!("heartbeat commit {commit}{}", tags(*session, *round))
         }
         Body::HeartbeatReply { session, round } => format!("alive{}", tags(*session, *round)),
+        Body::Sleep { session, commit } => format!("sleep at {commit}{}", tags(*session, 0)),
         Body::Snapshot { session, meta } => {
             format!("snapshot {}{}", snapshot(meta), tags(*session, 0))
         }
-        Body::ReadIndex { id } => format!("read? #{}", id & READ_NUMBER_MASK),
+        Body::ReadIndex { id, mode } => {
+            let by = if *mode == ReadMode::Lease { " (lease)" } else { "" };
+            format!("read? #{}{by}", id & READ_NUMBER_MASK)
+        }
         Body::ReadIndexReply { id, index: Some(index) } => {
             format!("read #{} at {index}", id & READ_NUMBER_MASK)
         }
@@ -132,8 +138,7 @@ pub fn notice(notice: &Notice) -> String {
         Notice::Removed => "is removed".into(),
         Notice::SnapshotWanted { to, session } => format!("wants a snapshot for {to} s{session}"),
         Notice::SnapshotInstall(meta) => format!("install {}", snapshot(meta)),
-        Notice::TransferEnded { to, done: true } => format!("transfer to {to} done"),
-        Notice::TransferEnded { to, done: false } => format!("transfer to {to} given up"),
+        Notice::TransferEnded { to, outcome } => format!("transfer to {to} {}", outcome.name()),
     }
 }
 
@@ -163,7 +168,7 @@ pub fn progress(progress: &PeerProgress) -> String {
 pub fn node(node: &Node) -> String {
     let leader = node.leader().map_or_else(|| "-".into(), |leader| leader.to_string());
     format!(
-        "{} {} {} leader {leader} last {} durable {} commit {} applied {}",
+        "{} {} {} leader {leader} last {} durable {} commit {} applied {}{}",
         node.id(),
         node.role_name(),
         node.term(),
@@ -171,6 +176,7 @@ pub fn node(node: &Node) -> String {
         node.durable(),
         node.commit(),
         node.applied(),
+        if node.is_asleep() { " asleep" } else { "" },
     )
 }
 

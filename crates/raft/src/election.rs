@@ -6,9 +6,9 @@
 
 use kontiki_types::{Body, Message, PeerId, PeerRole, Position, Term};
 
-use crate::Seq;
 use crate::roles::Transition;
 use crate::shared::Shared;
+use crate::{Priority, Seq, priority};
 
 /// Why a peer stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,10 +20,14 @@ pub(crate) enum Occasion {
 }
 
 /// May this peer campaign? Learners never do (NuRaft#553), nor a replica without a membership, nor
-/// one whose state machine is being replaced, nor one that knows it was removed. A peer that an
-/// *uncommitted* membership leaves out may: it can be needed to commit it (openraft#2091).
+/// one of the priority that never leads, nor one whose state machine is being replaced, nor one
+/// that knows it was removed. A peer that an *uncommitted* membership leaves out may: it can be
+/// needed to commit it (openraft#2091).
 pub(crate) fn may_campaign(shared: &Shared) -> bool {
     if shared.applying.install.is_some() || shared.removed {
+        return false;
+    }
+    if priority::of(shared, shared.config.id) == Priority::NEVER {
         return false;
     }
     let membership = shared.membership();
@@ -62,16 +66,12 @@ pub(crate) fn answer_pre_vote(
 /// Answer a vote request of the current term: the first come gets the vote if its log is not
 /// older than ours (Raft §5.4.1), and gets it again when it asks again (nebula#2419). Positions
 /// order by term first; comparing indexes first elects stale logs (openraft a48a3282).
-/// True when the vote was given.
-pub(crate) fn answer_vote(
-    shared: &mut Shared,
-    from: PeerId,
-    last: Position,
-    knows_leader: bool,
-) -> bool {
+/// `bound`: this term's leader is known, or a promise to one still holds. True when the vote was
+/// given.
+pub(crate) fn answer_vote(shared: &mut Shared, from: PeerId, last: Position, bound: bool) -> bool {
     let free = match shared.vote() {
         Some(vote) => vote == from,
-        None => !knows_leader,
+        None => !bound,
     };
     let granted = free && last >= shared.log.last();
     if granted {

@@ -59,9 +59,9 @@ pub enum TransferError {
     /// would stand still for nothing.
     #[error("the target does not keep up: choose another or wait")]
     TargetBehind,
-    /// Another transfer is under way.
-    #[error("another transfer is under way: wait until it ends")]
-    InProgress,
+    /// The target has the priority that never leads.
+    #[error("the target never leads: choose another or change its priority")]
+    NeverLeads,
     /// The membership changes: the target could lose its vote on the way.
     #[error("the membership is changing: wait until that ends")]
     MembershipChanging,

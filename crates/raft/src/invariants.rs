@@ -80,6 +80,10 @@ fn check_leader(shared: &Shared, leader: &Leader) {
     sessions.dedup();
     assert_eq!(sessions.len(), leader.followers.len(), "{id}: a session number was given twice");
     let fed = |id| node_feeds(shared, leader, id);
+    if let Some(transfer) = leader.transfer {
+        // No change of membership begins while a transfer is under way, so it keeps its vote.
+        assert!(shared.membership().is_voter(transfer.to), "{id} hands over to {}", transfer.to);
+    }
     for progress in &leader.followers {
         check_progress(shared, progress);
         assert!(fed(progress.peer), "{id} feeds {}, a stranger", progress.peer);

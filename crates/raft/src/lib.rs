@@ -15,9 +15,10 @@
 //! ```
 //!
 //! # Method grammar
-//! Inputs are `step`, `propose`, `read`, `transfer`, `change`, `reset_peers`, `campaign` and
-//! `on_*`; outputs are `take` and `next_deadline`; everything else is a getter. Inputs that can be
-//! refused say so at once, typed; a refused input changed nothing.
+//! Inputs are `step`, `propose`, `read`, `transfer`, `change`, `reset_peers`, `campaign`,
+//! `step_down`, `wake`, `set_priority` and `on_*`; outputs are `take` and `next_deadline`;
+//! everything else is a getter. Inputs that can be refused say so at once, typed; a refused input
+//! changed nothing.
 //!
 //! # Roles
 //!
@@ -53,16 +54,18 @@
 //! - Only entries of the leader's own term are committed by counting (Raft §5.4.2).
 //! - An acknowledgement is believed only in the session it belongs to: a progress that began anew
 //!   (another reign, another process) is not moved by words to the one before.
-//! - A read is released only by a quorum that answered after it was asked, and only after an entry
-//!   of the leader's own term is committed.
+//! - A read is released only by a quorum that answered after it was asked (or, if it asks for that,
+//!   by a lease that a quorum still owes), and only after an entry of the leader's own term is
+//!   committed.
 //!
 //! `invariants.rs` checks one node after every event in tests; `testing/` checks a whole group.
 //!
 //! # Not yet here
-//! Lease reads, priorities, hibernation, fetching of entries evicted from memory.
+//! Fetching of entries evicted from memory.
 //!
 //! Reading order: [`Batch`] and [`Config`], [`Node`], `roles/`, `log.rs`, `replication/`,
-//! `quorum/`, `read/`, `membership/`, `durability.rs`.
+//! `quorum/`, `read/`, `membership/`, `durability.rs`, `transfer.rs`, `priority.rs`,
+//! `hibernate.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -73,6 +76,7 @@ pub mod describe;
 mod durability;
 mod election;
 mod error;
+mod hibernate;
 mod install;
 #[cfg(any(test, feature = "testing"))]
 pub mod invariants;
@@ -81,6 +85,7 @@ mod log;
 mod membership;
 mod node;
 mod outbox;
+mod priority;
 mod quorum;
 mod read;
 mod replication;
@@ -95,8 +100,10 @@ mod transfer;
 
 pub use batch::{
     Batch, ChangeStage, Notice, Outgoing, ReadId, ReadReady, Seq, StoreOp, StoredSnapshot,
+    TransferOutcome,
 };
 pub use config::{Config, MembershipCodec, Restored};
 pub use error::{ChangeError, ChangeFailure, ProposeError, ReadError, ResetError, TransferError};
 pub use node::Node;
+pub use priority::Priority;
 pub use status::{PeerProgress, ProgressMode, RoleKind};

@@ -4,6 +4,9 @@
 /// one returns. Reads beyond that wait and share the next round; appends carry rounds in any case.
 pub(crate) const READ_ROUNDS_MAX: usize = 2;
 
+/// Moments remembered within one lease: it is known to a part of this many.
+pub(crate) const LEASE_MARKS_MAX: u32 = 32;
+
 /// A follower that refuses the log's start this many election timeouts after its snapshot was
 /// delivered, and does not say it is installing, has lost it and gets another.
 pub(crate) const SNAPSHOT_PATIENCE_TIMEOUTS: u32 = 1;

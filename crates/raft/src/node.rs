@@ -7,21 +7,23 @@
 
 use bytes::Bytes;
 use kontiki_types::{
-    Index, Membership, MembershipChange, Message, Moment, Peer, PeerId, Position, SnapshotMeta,
-    Term,
+    Body, Index, Membership, MembershipChange, Message, Moment, Peer, PeerId, Position, ReadMode,
+    SnapshotMeta, Term,
 };
 
 use crate::membership::{change, reset};
+use crate::priority::Patience;
+use crate::read::rounds::Reader;
 use crate::replication::progress::Progress;
 use crate::roles::candidate;
 use crate::roles::follower::Follower;
 use crate::roles::{Role, Transition};
 use crate::shared::Shared;
 use crate::{
-    Batch, ChangeError, Config, Notice, PeerProgress, ProposeError, ReadError, ReadId, ResetError,
-    Restored, RoleKind, Seq, TransferError,
+    Batch, ChangeError, Config, Notice, PeerProgress, Priority, ProposeError, ReadError, ReadId,
+    ResetError, Restored, RoleKind, Seq, TransferError,
 };
-use crate::{describe, election, install};
+use crate::{describe, election, hibernate, install, transfer};
 
 /// One replica of one group.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Node {
 
     /// A message arrived.
     pub fn step(&mut self, message: Message, now: Moment) {
+        hibernate::on_message(&mut self.shared, &mut self.role, &message, now);
         self.role.step(&mut self.shared, message, now);
     }
 
@@ -59,8 +62,9 @@ impl Node {
         &mut self,
         data: Bytes,
         expected_term: Option<Term>,
-        _now: Moment,
+        now: Moment,
     ) -> Result<Position, ProposeError> {
+        self.wake(now);
         let Role::Leader(leader) = &mut self.role else {
             return Err(ProposeError::NotLeader { leader: self.role.leader(&self.shared) });
         };
@@ -72,15 +76,17 @@ impl Node {
     }
 
     /// Ask for the index a linearizable read must wait for; answered in [`Batch::reads`] or
-    /// [`Batch::reads_failed`]. A follower asks its leader.
+    /// [`Batch::reads_failed`]. A follower asks its leader. For a read by lease `now` must have
+    /// been taken after the caller asked, or a pause in between could hide a new leader.
     ///
     /// # Errors
     /// When no leader is known, or too many reads wait.
-    pub fn read(&mut self, id: ReadId, now: Moment) -> Result<(), ReadError> {
+    pub fn read(&mut self, id: ReadId, mode: ReadMode, now: Moment) -> Result<(), ReadError> {
+        self.wake(now);
         match &mut self.role {
-            Role::Leader(leader) => leader.read(&self.shared, id),
+            Role::Leader(leader) => leader.read(&mut self.shared, Reader::Local(id), mode, now),
             Role::Follower(follower) if follower.leader().is_some() => {
-                follower.reads.push(&self.shared, id, now)
+                follower.reads.push(&self.shared, id, mode, now)
             }
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
                 Err(ReadError::NotLeader)
@@ -88,14 +94,17 @@ impl Node {
         }
     }
 
-    /// Hand leadership to this peer; ends with [`Notice::TransferEnded`] within one election
-    /// timeout. Until then proposals are refused.
+    /// Hand leadership to this peer, or to whoever can take over soonest; ends with
+    /// [`Notice::TransferEnded`] within two election timeouts, whatever happens. As long as this
+    /// peer leads proposals are refused, for one at most. A transfer to another target supersedes
+    /// the one under way.
     ///
     /// # Errors
     /// When this peer does not lead, or the target cannot take over. Nothing changed then.
-    pub fn transfer(&mut self, to: PeerId, now: Moment) -> Result<(), TransferError> {
+    pub fn transfer(&mut self, to: Option<PeerId>, now: Moment) -> Result<(), TransferError> {
+        self.wake(now);
         match &mut self.role {
-            Role::Leader(leader) => leader.transfer(&mut self.shared, to, now),
+            Role::Leader(leader) => transfer::begin(&mut self.shared, leader, to, now),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
                 Err(TransferError::NotLeader { leader: self.role.leader(&self.shared) })
             }
@@ -109,6 +118,7 @@ impl Node {
     /// # Errors
     /// When this peer does not lead or is not ready, or the change is none. Nothing changed then.
     pub fn change(&mut self, change: &MembershipChange, now: Moment) -> Result<(), ChangeError> {
+        self.wake(now);
         let Role::Leader(leader) = &mut self.role else {
             return Err(ChangeError::NotLeader { leader: self.role.leader(&self.shared) });
         };
@@ -136,11 +146,38 @@ impl Node {
         Ok(())
     }
 
+    /// Lead no more, in favour of whoever can take over soonest. Without effect unless leading.
+    pub fn step_down(&mut self, now: Moment) {
+        let Role::Leader(leader) = &self.role else { return };
+        if let Some(successor) = transfer::successor(&self.shared, leader, now) {
+            self.shared.send(successor, Body::TimeoutNow);
+        }
+        let term = self.shared.term();
+        let why = "asked to step down";
+        let transition = Transition::Follow { term, leader: None, why };
+        self.role.change(&mut self.shared, transition, now);
+    }
+
+    /// How much a peer is wanted as leader, from now on. A leader leads on whatever it is; a
+    /// candidate that is to lead never stops.
+    pub fn set_priority(&mut self, peer: PeerId, priority: Priority, now: Moment) {
+        self.shared.config.priorities.insert(peer, priority);
+        self.shared.patience = Patience::default();
+        if let Role::Follower(follower) = &mut self.role {
+            follower.rearm(&mut self.shared, now);
+        } else if self.role.kind() != RoleKind::Leader && !election::may_campaign(&self.shared) {
+            let (term, why) = (self.shared.term(), "it shall not lead");
+            let transition = Transition::Follow { term, leader: None, why };
+            self.role.change(&mut self.shared, transition, now);
+        }
+    }
+
     /// Do not wait for the deadline: ask for an election now. Others still refuse while they hear
-    /// a leader. Without effect on a leader and on a peer that may not stand.
+    /// a leader. Without effect on a leader, on a peer that hears one (its own vote is as much
+    /// promised to the leader as anybody's), and on a peer that may not stand.
     pub fn campaign(&mut self, now: Moment) {
-        let leads = self.role.kind() == RoleKind::Leader;
-        if !leads && election::may_campaign(&self.shared) {
+        let bound = self.role.hears_leader(&self.shared, now);
+        if !bound && election::may_campaign(&self.shared) {
             self.role.change(&mut self.shared, Transition::PreCampaign, now);
         }
     }
@@ -190,11 +227,20 @@ impl Node {
         install::on_installed(&mut self.shared, &mut self.role, meta, ok);
     }
 
-    /// The transport lost its way to this peer: what was on its way may be lost.
-    pub fn on_unreachable(&mut self, peer: PeerId) {
+    /// The transport lost its way to this peer: what was on its way may be lost. If this peer
+    /// sleeps and relies on that one, it wakes.
+    pub fn on_unreachable(&mut self, peer: PeerId, now: Moment) {
+        if self.sleeps_beside().contains(&peer) {
+            self.wake(now);
+        }
         if let Role::Leader(leader) = &mut self.role {
             leader.on_unreachable(peer);
         }
+    }
+
+    /// If this peer sleeps, it does no more: somebody it relies on may be gone, or there is work.
+    pub fn wake(&mut self, now: Moment) {
+        hibernate::wake(&mut self.shared, &mut self.role, now);
     }
 
     /// Drop the log up to and including `to`, or what of that is applied and durable. Returns the
@@ -322,6 +368,30 @@ impl Node {
         let membership = self.shared.memberships.at(position.index);
         let membership = membership.expect("the stack's base stands at the start").clone();
         SnapshotMeta { position, membership }
+    }
+
+    /// Whose death this peer, asleep, would not notice: tell it by [`Node::on_unreachable`] or
+    /// [`Node::wake`]. Empty while awake.
+    pub fn sleeps_beside(&self) -> Vec<PeerId> {
+        hibernate::sleeps_beside(&self.shared, &self.role)
+    }
+
+    /// This peer sleeps: nothing happened for long, and it has no deadline.
+    pub fn is_asleep(&self) -> bool {
+        match &self.role {
+            Role::Leader(leader) => leader.quiet.is_asleep(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.shared.is_asleep()
+            }
+        }
+    }
+
+    /// To whom leadership is being handed over.
+    pub fn transferring(&self) -> Option<PeerId> {
+        match &self.role {
+            Role::Leader(leader) => leader.transfer.map(|transfer| transfer.to),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
     }
 
     /// Bytes of the log in memory, entry overheads included.

@@ -17,6 +17,7 @@ use crate::log::Log;
 use crate::membership::removal;
 use crate::membership::stack::Stack;
 use crate::outbox::Outbox;
+use crate::priority::Patience;
 use crate::transfer::Handover;
 use crate::{Config, Notice, Restored, Seq, StoredSnapshot};
 
@@ -40,6 +41,13 @@ pub(crate) struct Shared {
     rng: Pcg32,
     sessions: u64,
     read_numbers: u64,
+    /// When a leader, of whatever term, was last heard of; when the process started, if its
+    /// earlier life may have heard one.
+    leader_heard: Option<Moment>,
+    /// This peer, a follower, sleeps: its leader lives as long as nobody says otherwise.
+    asleep: bool,
+    /// How long it has been waiting for a better peer to lead.
+    pub(crate) patience: Patience,
     /// A transfer whose outcome is not known yet after this peer stopped leading.
     pub(crate) handover: Option<Handover>,
 }
@@ -79,6 +87,9 @@ impl Shared {
             rng,
             sessions: 0,
             read_numbers,
+            leader_heard: None,
+            asleep: false,
+            patience: Patience::default(),
             handover: None,
         };
         // A bootstrap may start the log at a term that no hard state names yet.
@@ -138,6 +149,30 @@ impl Shared {
     /// What must be on disk beside the log.
     pub(crate) fn hard_state(&self) -> HardState {
         HardState { term: self.term, vote: self.vote, commit: self.applying.commit() }
+    }
+
+    /// A leader spoke, or may have spoken to the earlier life of this peer just before its end.
+    pub(crate) fn on_leader_heard(&mut self, now: Moment) {
+        self.leader_heard = self.leader_heard.max(Some(now));
+        self.patience = Patience::default();
+    }
+
+    /// A leader was heard of within the shortest election timeout: this peer has promised it to
+    /// help nobody else to power (thesis §4.2.3, §6.4.1). The promise outlives the role and the
+    /// term in which it was given, or a lease would be worth nothing (hashicorp#108).
+    pub(crate) fn hears_leader(&self, now: Moment) -> bool {
+        let recent = |heard| now.since(heard) < self.config.election_timeout;
+        self.asleep || self.leader_heard.is_some_and(recent)
+    }
+
+    /// This peer, a follower, sleeps.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.asleep
+    }
+
+    /// It falls asleep or wakes.
+    pub(crate) fn set_asleep(&mut self, asleep: bool) {
+        self.asleep = asleep;
     }
 
     // ---- log ----

@@ -3,12 +3,15 @@
 //!
 //! Owned by [`crate::roles::leader`] while leading. When the leader steps down the outcome is still
 //! open: a [`Handover`] waits for the next leader and then tells whether the target made it. So
-//! whoever waits for the transfer is answered on every path (hashicorp#696, redpanda#24404).
+//! whoever waits for the transfer is answered on every path (hashicorp#696, redpanda#24404), each a
+//! [`TransferOutcome`].
 
-use kontiki_types::{Moment, PeerId};
+use kontiki_types::{Index, Moment, PeerId};
 
-use crate::Notice;
+use crate::replication::progress::Mode;
+use crate::roles::leader::Leader;
 use crate::shared::Shared;
+use crate::{Notice, Priority, TransferError, TransferOutcome, priority};
 
 /// A transfer under way at the leader. While it exists, proposals are refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,17 +31,88 @@ pub(crate) struct Handover {
     pub(crate) deadline: Moment,
 }
 
+/// Begin to hand over, to this peer or to the best one. Asking again for the same target changes
+/// nothing; asking for another one gives up the first.
+pub(crate) fn begin(
+    shared: &mut Shared,
+    leader: &mut Leader,
+    to: Option<PeerId>,
+    now: Moment,
+) -> Result<(), TransferError> {
+    // A leader that is about to be removed, or a target whose vote is about to change, could leave
+    // the change to nobody.
+    if leader.changing.is_asked() || shared.is_membership_open() {
+        return Err(TransferError::MembershipChanging);
+    }
+    let to = match to {
+        Some(to) => to,
+        None => successor(shared, leader, now).ok_or(TransferError::TargetBehind)?,
+    };
+    check_target(shared, leader, to, now)?;
+    if let Some(before) = leader.transfer {
+        if before.to == to {
+            return Ok(());
+        }
+        end(shared, leader, TransferOutcome::Superseded);
+    }
+    leader.transfer = Some(Transfer { to, deadline: now + shared.config.election_timeout });
+    leader.hand_over(shared);
+    Ok(())
+}
+
+fn check_target(
+    shared: &Shared,
+    leader: &Leader,
+    to: PeerId,
+    now: Moment,
+) -> Result<(), TransferError> {
+    if to == shared.config.id {
+        return Err(TransferError::AlreadyLeader);
+    }
+    if !shared.membership().is_voter(to) {
+        return Err(TransferError::NotVoter);
+    }
+    if priority::of(shared, to) == Priority::NEVER {
+        return Err(TransferError::NeverLeads);
+    }
+    let target = leader.find(to).ok_or(TransferError::NotVoter)?;
+    let behind = shared.log.last().index - target.matched > shared.config.transfer_lag_max;
+    let silent = now.since(target.heard) >= shared.config.election_timeout;
+    if behind || silent || matches!(target.mode, Mode::Snapshot { .. }) {
+        return Err(TransferError::TargetBehind);
+    }
+    Ok(())
+}
+
+/// The voter that can take over soonest: the one that holds most, of those the one wanted most.
+pub(crate) fn successor(shared: &Shared, leader: &Leader, now: Moment) -> Option<PeerId> {
+    let fit = |peer: &PeerId| check_target(shared, leader, *peer, now).is_ok();
+    let peers = leader.followers.iter().map(|progress| progress.peer);
+    let matched = |peer| leader.find(peer).map_or(Index(0), |progress| progress.matched);
+    // Of equals the first, as everywhere.
+    peers.rev().filter(fit).max_by_key(|&peer| (matched(peer), priority::of(shared, peer)))
+}
+
+/// The transfer ends while this peer still leads: work goes on.
+pub(crate) fn end(shared: &mut Shared, leader: &mut Leader, outcome: TransferOutcome) {
+    if let Some(Transfer { to, .. }) = leader.transfer.take() {
+        shared.outbox.notify(Notice::TransferEnded { to, outcome });
+    }
+}
+
 /// A leader is known: that ends a handover, well or not.
 pub(crate) fn on_leader_known(shared: &mut Shared, leader: PeerId) {
-    if let Some(handover) = shared.handover.take() {
-        let (to, done) = (handover.to, handover.to == leader);
-        shared.outbox.notify(Notice::TransferEnded { to, done });
+    if let Some(Handover { to, .. }) = shared.handover.take() {
+        let outcome =
+            if to == leader { TransferOutcome::Done } else { TransferOutcome::AnotherLeads };
+        shared.outbox.notify(Notice::TransferEnded { to, outcome });
     }
 }
 
 /// Nobody was elected in time.
 pub(crate) fn on_time(shared: &mut Shared, now: Moment) {
     if let Some(handover) = shared.handover.take_if(|handover| handover.deadline <= now) {
-        shared.outbox.notify(Notice::TransferEnded { to: handover.to, done: false });
+        let (to, outcome) = (handover.to, TransferOutcome::TimedOut);
+        shared.outbox.notify(Notice::TransferEnded { to, outcome });
     }
 }

@@ -192,8 +192,9 @@ fn note(leaders: &Leaders, region: RegionId, notice: &Notice) {
         Notice::SnapshotInstall(meta) => {
             tracing::info!(%region, position = %meta.position, "installing a snapshot");
         }
-        Notice::TransferEnded { to, done } => {
-            tracing::info!(%region, %to, done, "transfer of leadership ended");
+        Notice::TransferEnded { to, outcome } => {
+            let outcome = outcome.name();
+            tracing::info!(%region, %to, outcome, "transfer of leadership ended");
         }
         _ => {}
     }

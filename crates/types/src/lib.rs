@@ -29,7 +29,7 @@ pub use entry::{Entry, EntryKind, HardState, SnapshotMeta};
 pub use id::{ClientId, ClusterId, PeerId, RegionId, RequestId, StoreId};
 pub use key::KeyRange;
 pub use membership::{Membership, PeerRole};
-pub use message::{AppendOutcome, Body, Message};
+pub use message::{AppendOutcome, Body, Message, ReadMode};
 pub use outcome::{Outcome, Refusal};
 pub use position::{Index, Position, Term};
 pub use region::{Epoch, Peer, Region};

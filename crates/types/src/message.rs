@@ -84,6 +84,14 @@ pub enum Body {
         /// Echo.
         round: u64,
     },
+    /// Nothing has happened for long: from now on I am silent, and so may you be, if this is the
+    /// end of your log. All of it is committed.
+    Sleep {
+        /// Number of the leader's progress toward this follower.
+        session: u64,
+        /// The last entry of the leader's log.
+        commit: Position,
+    },
     /// Your log is too old to be continued: here is a snapshot. The chunks travel apart; the host
     /// delivers this message once they have all arrived.
     Snapshot {
@@ -96,6 +104,8 @@ pub enum Body {
     ReadIndex {
         /// The follower's own number for the read batch, never reused (etcd#20418).
         id: u64,
+        /// What may confirm it.
+        mode: ReadMode,
     },
     /// Answer to [`Body::ReadIndex`].
     ReadIndexReply {
@@ -114,6 +124,17 @@ pub enum Body {
         /// Committed by the sender; the membership as of here does not have the receiver.
         as_of: Index,
     },
+}
+
+/// What a linearizable read is confirmed by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub enum ReadMode {
+    /// A quorum says, after the read was asked, that the leader still leads. Needs no clock.
+    #[default]
+    Index,
+    /// The leader's lease, where it has one; else as [`Self::Index`]. Right only while no clock of
+    /// the group drifts more than the configured bound, pauses counted.
+    Lease,
 }
 
 /// How an append went.

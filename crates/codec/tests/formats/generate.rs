@@ -8,8 +8,8 @@ use kontiki_codec::region_snapshot::{Part, Totals};
 use kontiki_codec::session::Session;
 use kontiki_types::{
     AppendOutcome, Body, ClientId, Command, Entry, EntryKind, Epoch, HardState, Header, Index,
-    KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, Refusal, Region,
-    RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
+    KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, ReadMode, Refusal,
+    Region, RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -108,6 +108,10 @@ fn append_outcome() -> impl Strategy<Value = AppendOutcome> {
     ]
 }
 
+fn read_mode() -> impl Strategy<Value = ReadMode> {
+    prop_oneof![Just(ReadMode::Index), Just(ReadMode::Lease)]
+}
+
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
         position().prop_map(|last| Body::PreVote { last }),
@@ -123,8 +127,9 @@ fn body() -> impl Strategy<Value = Body> {
             round
         }),
         (number(), number()).prop_map(|(session, round)| Body::HeartbeatReply { session, round }),
+        (number(), position()).prop_map(|(session, commit)| Body::Sleep { session, commit }),
         (number(), snapshot()).prop_map(|(session, meta)| Body::Snapshot { session, meta }),
-        number().prop_map(|id| Body::ReadIndex { id }),
+        (number(), read_mode()).prop_map(|(id, mode)| Body::ReadIndex { id, mode }),
         (number(), option::of(number()))
             .prop_map(|(id, index)| Body::ReadIndexReply { id, index: index.map(Index) }),
         Just(Body::TimeoutNow),

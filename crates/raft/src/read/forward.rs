@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use kontiki_types::{Body, Index, Moment, PeerId};
+use kontiki_types::{Body, Index, Moment, PeerId, ReadMode};
 
 use crate::shared::Shared;
 use crate::{ReadError, ReadId};
@@ -15,12 +15,14 @@ use crate::{ReadError, ReadId};
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Forwarded {
-    /// Reads for the next question, and the latest moment to answer them.
+    /// Reads for the next questions, one question for each mode.
     queued: Vec<ReadId>,
+    queued_by_lease: Vec<ReadId>,
+    /// The latest moment to answer them.
     queued_deadline: Moment,
     /// Questions asked, oldest first.
     asked: VecDeque<Question>,
-    /// Reads in both.
+    /// Reads in all of them.
     count: usize,
 }
 
@@ -37,26 +39,33 @@ impl Forwarded {
         &mut self,
         shared: &Shared,
         id: ReadId,
+        mode: ReadMode,
         now: Moment,
     ) -> Result<(), ReadError> {
         if self.count >= shared.config.reads_max {
             return Err(ReadError::Busy);
         }
         self.count += 1;
-        self.queued.push(id);
+        match mode {
+            ReadMode::Index => self.queued.push(id),
+            ReadMode::Lease => self.queued_by_lease.push(id),
+        }
         self.queued_deadline = now + shared.config.election_timeout;
         Ok(())
     }
 
     /// End of a round: ask.
     pub(crate) fn flush(&mut self, shared: &mut Shared, leader: PeerId) {
-        if self.queued.is_empty() {
-            return;
+        let deadline = self.queued_deadline;
+        let queued = [
+            (ReadMode::Index, std::mem::take(&mut self.queued)),
+            (ReadMode::Lease, std::mem::take(&mut self.queued_by_lease)),
+        ];
+        for (mode, reads) in queued.into_iter().filter(|(_, reads)| !reads.is_empty()) {
+            let number = shared.next_read_number();
+            self.asked.push_back(Question { number, reads, deadline });
+            shared.send(leader, Body::ReadIndex { id: number, mode });
         }
-        let number = shared.next_read_number();
-        let reads = std::mem::take(&mut self.queued);
-        self.asked.push_back(Question { number, reads, deadline: self.queued_deadline });
-        shared.send(leader, Body::ReadIndex { id: number });
     }
 
     /// The leader answered; an unknown number was given up already.
@@ -66,7 +75,11 @@ impl Forwarded {
         };
         let question = self.asked.remove(at).expect("position is in range");
         self.forget(question.reads.len());
+        let applied = shared.applying.applied();
+        let lags = |index| shared.config.read_lag_max.is_some_and(|max| index > applied + max);
         match index {
+            // Another replica serves them sooner (jraft#1234).
+            Some(index) if lags(index) => shared.outbox.fail_reads(question.reads),
             Some(index) => {
                 question.reads.iter().for_each(|&id| shared.outbox.release_read(id, index));
             }
@@ -83,6 +96,11 @@ impl Forwarded {
         }
     }
 
+    /// Nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// When the oldest question is given up.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.asked.front().map(|question| question.deadline)
@@ -90,8 +108,9 @@ impl Forwarded {
 
     /// All of them, to be failed.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = ReadId> {
-        let Self { queued, asked, .. } = std::mem::take(self);
-        asked.into_iter().flat_map(|question| question.reads).chain(queued)
+        let Self { queued, queued_by_lease, asked, .. } = std::mem::take(self);
+        let asked = asked.into_iter().flat_map(|question| question.reads);
+        asked.chain(queued).chain(queued_by_lease)
     }
 
     fn forget(&mut self, count: usize) {

@@ -24,6 +24,18 @@ pub(crate) enum Reader {
     Remote { peer: PeerId, number: u64 },
 }
 
+impl Reader {
+    /// It may be served once `index` is applied.
+    pub(crate) fn answer(self, shared: &mut Shared, index: Index) {
+        match self {
+            Self::Local(id) => shared.outbox.release_read(id, index),
+            Self::Remote { peer, number: id } => {
+                shared.send(peer, Body::ReadIndexReply { id, index: Some(index) });
+            }
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Rounds {
@@ -55,6 +67,11 @@ impl Rounds {
         Ok(())
     }
 
+    /// Nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The round that messages carry.
     pub(crate) fn newest(&self) -> u64 {
         self.newest
@@ -68,6 +85,11 @@ impl Rounds {
     /// A round may leave by messages of its own.
     pub(crate) fn has_room(&self) -> bool {
         self.under_way.len() < READ_ROUNDS_MAX
+    }
+
+    /// Begin a round that nobody waits for; only when it was sent is of interest (the lease).
+    pub(crate) fn begin_empty(&mut self) {
+        self.newest += 1;
     }
 
     /// Begin a round for all who wait, at this commit index. The messages that leave from now on
@@ -86,12 +108,7 @@ impl Rounds {
             let Round { index, readers, .. } = self.under_way.pop_front().expect("front was seen");
             self.count -= readers.len();
             for reader in readers {
-                match reader {
-                    Reader::Local(id) => shared.outbox.release_read(id, index),
-                    Reader::Remote { peer, number: id } => {
-                        shared.send(peer, Body::ReadIndexReply { id, index: Some(index) });
-                    }
-                }
+                reader.answer(shared, index);
             }
         }
     }

@@ -49,8 +49,10 @@ pub(crate) struct Progress {
     pub(crate) inflight: Inflight,
     /// When the follower last spoke in this session; when it began, if never.
     pub(crate) heard: Moment,
-    /// The newest read round it echoed, and the newest sent to it.
+    /// The newest read round it echoed, when at the earliest that was sent (for the lease), and the
+    /// newest sent to it.
     pub(crate) echoed: u64,
+    pub(crate) echoed_sent: Option<Moment>,
     pub(crate) carried: u64,
     /// What it will take for committed, as far as sent.
     pub(crate) told_commit: Index,
@@ -90,6 +92,7 @@ impl Progress {
             inflight: Inflight::new(config.inflight_messages_max, config.inflight_bytes_max),
             heard: now,
             echoed: 0,
+            echoed_sent: None,
             carried: 0,
             told_commit: Index(0),
             quiet: false,

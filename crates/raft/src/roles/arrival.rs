@@ -51,9 +51,10 @@ fn judge_newer(shared: &Shared, role: &Role, message: &Message, now: Moment) -> 
             }
             follow(None, "an election began")
         }
-        Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot { .. } => {
-            follow(Some(from), "a newer leader spoke")
-        }
+        Body::Append { .. }
+        | Body::Heartbeat { .. }
+        | Body::Sleep { .. }
+        | Body::Snapshot { .. } => follow(Some(from), "a newer leader spoke"),
         Body::VoteReply { .. }
         | Body::AppendReply { .. }
         | Body::HeartbeatReply { .. }
@@ -70,7 +71,10 @@ fn judge_newer(shared: &Shared, role: &Role, message: &Message, now: Moment) -> 
 fn same(role: &Role, message: &Message) -> Transition {
     let (term, from) = (message.term, message.from);
     match message.body {
-        Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot { .. } => {}
+        Body::Append { .. }
+        | Body::Heartbeat { .. }
+        | Body::Sleep { .. }
+        | Body::Snapshot { .. } => {}
         Body::PreVote { .. }
         | Body::PreVoteReply { .. }
         | Body::Vote { .. }
@@ -114,9 +118,11 @@ fn answer_older(shared: &mut Shared, message: &Message) {
         Body::PreVote { .. } => Body::PreVoteReply { granted: false },
         Body::Vote { .. } => Body::VoteReply { granted: false },
         Body::Append { prev, .. } => rejected(prev.index),
-        Body::Heartbeat { .. } => Body::HeartbeatReply { session: NO_SESSION, round: 0 },
+        Body::Heartbeat { .. } | Body::Sleep { .. } => {
+            Body::HeartbeatReply { session: NO_SESSION, round: 0 }
+        }
         Body::Snapshot { ref meta, .. } => rejected(meta.position.index),
-        Body::ReadIndex { id } => Body::ReadIndexReply { id, index: None },
+        Body::ReadIndex { id, .. } => Body::ReadIndexReply { id, index: None },
         Body::PreVoteReply { .. }
         | Body::VoteReply { .. }
         | Body::AppendReply { .. }

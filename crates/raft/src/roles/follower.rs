@@ -11,7 +11,9 @@ use kontiki_types::{
 
 use super::Transition;
 use crate::election;
+use crate::hibernate;
 use crate::install;
+use crate::priority;
 use crate::read::forward::Forwarded;
 use crate::shared::Shared;
 
@@ -19,8 +21,6 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub(crate) struct Follower {
     leader: Option<PeerId>,
-    /// When the leader of this term was last heard of, by this process.
-    heard: Option<Moment>,
     /// When to campaign, or, without a vote, to forget the leader.
     deadline: Option<Moment>,
     /// What the leader gets to know at the end of the round.
@@ -41,9 +41,11 @@ struct Ack {
 impl Follower {
     /// Follow this leader, or wait for one.
     pub(crate) fn new(shared: &mut Shared, leader: Option<PeerId>, now: Moment) -> Self {
+        if leader.is_some() {
+            shared.on_leader_heard(now);
+        }
         Self {
             leader,
-            heard: leader.map(|_| now),
             deadline: Some(shared.election_deadline(now)),
             ack: None,
             echoed: 0,
@@ -51,8 +53,13 @@ impl Follower {
         }
     }
 
-    /// After a start. A lone voter has nobody to wait for.
+    /// After a start. What this peer promised before it stopped is not on disk, so it counts as
+    /// having heard its leader just now (TiKV's unsafe_vote_deadline); except in the first term,
+    /// when nobody can have led yet. A lone voter has nobody to wait for.
     pub(crate) fn at_start(shared: &mut Shared, now: Moment) -> Self {
+        if shared.term() > Term(0) {
+            shared.on_leader_heard(now);
+        }
         let mut follower = Self::new(shared, None, now);
         let voters = shared.membership().peers().filter(|p| p.role != PeerRole::Learner).count();
         let alone = voters == 1 && election::may_campaign(shared);
@@ -67,18 +74,13 @@ impl Follower {
         self.leader
     }
 
-    /// The leader was heard of within the shortest election timeout.
-    pub(crate) fn hears_leader(&self, shared: &Shared, now: Moment) -> bool {
-        let heard = self.leader.and(self.heard);
-        heard.is_some_and(|heard| now.since(heard) < shared.config.election_timeout)
-    }
-
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.deadline.into_iter().chain(self.reads.next_deadline()).min()
     }
 
     /// Tell whoever waits that this role ends.
     pub(crate) fn leave(&mut self, shared: &mut Shared) {
+        shared.set_asleep(false);
         shared.outbox.fail_reads(self.reads.drain());
     }
 
@@ -120,8 +122,30 @@ impl Follower {
         }
     }
 
+    /// Wait for nothing until woken.
+    pub(crate) fn sleep(&mut self, shared: &mut Shared) {
+        shared.set_asleep(true);
+        self.deadline = None;
+    }
+
+    /// It may stand from now on, or in another turn: count anew.
+    pub(crate) fn rearm(&mut self, shared: &mut Shared, now: Moment) {
+        if !shared.is_asleep() {
+            self.deadline = Some(shared.election_deadline(now));
+        }
+    }
+
+    /// Wait for the leader again, from now on.
+    pub(crate) fn wake(&mut self, shared: &mut Shared, now: Moment) {
+        if shared.is_asleep() {
+            shared.set_asleep(false);
+            self.deadline = Some(shared.election_deadline(now));
+        }
+    }
+
     fn on_leader_heard(&mut self, shared: &mut Shared, now: Moment) {
-        self.heard = Some(now);
+        shared.on_leader_heard(now);
+        shared.set_asleep(false);
         self.deadline = Some(shared.election_deadline(now));
     }
 }
@@ -147,24 +171,30 @@ pub(crate) fn step(
             shared.commit_to(commit);
             shared.send_after_ballot(from, Body::HeartbeatReply { session, round });
         }
+        Body::Sleep { session, commit } => {
+            follower.on_leader_heard(shared, now);
+            hibernate::on_sleep(shared, follower, from, session, commit);
+        }
         // All chunks of a snapshot are here.
         Body::Snapshot { session, meta } => {
             follower.on_leader_heard(shared, now);
             install::on_snapshot(shared, follower, from, session, meta);
         }
         Body::PreVote { last } => {
-            let hears = follower.hears_leader(shared, now);
+            let hears = shared.hears_leader(now);
             election::answer_pre_vote(shared, from, message.term, last, hears);
         }
-        Body::Vote { last, .. } => {
-            if election::answer_vote(shared, from, last, follower.leader.is_some()) {
+        Body::Vote { last, transfer } => {
+            // Whatever took us into this term, the promise to the leader before still holds.
+            let bound = follower.leader.is_some() || (!transfer && shared.hears_leader(now));
+            if election::answer_vote(shared, from, last, bound) {
                 // Whoever got our vote deserves the time to use it.
                 follower.deadline = Some(shared.election_deadline(now));
             }
         }
         Body::TimeoutNow => return election::on_timeout_now(shared, from),
         // We cannot confirm reads; the sender believes we lead.
-        Body::ReadIndex { id } => {
+        Body::ReadIndex { id, .. } => {
             shared.send(from, Body::ReadIndexReply { id, index: None });
         }
         Body::ReadIndexReply { id, index } => follower.reads.on_reply(shared, id, index),
@@ -185,16 +215,18 @@ pub(crate) fn on_time(shared: &mut Shared, follower: &mut Follower, now: Moment)
     if follower.deadline.is_none_or(|deadline| deadline > now) {
         return Transition::Stay;
     }
-    if election::may_campaign(shared) {
+    let stands = election::may_campaign(shared);
+    if stands && priority::stands(shared) {
         return Transition::PreCampaign;
     }
     if follower.leader.is_some() {
         // A peer that may not stand must still not send its readers to a leader that is gone.
         return silent(shared.term());
     }
-    // It has nothing to wait for, except the end of an install, after which it may stand.
+    // It has nothing to wait for, except the end of an install, after which it may stand, or its
+    // turn to stand behind those wanted more.
     let installing = shared.applying.install.is_some();
-    follower.deadline = installing.then(|| shared.election_deadline(now));
+    follower.deadline = (installing || stands).then(|| shared.election_deadline(now));
     Transition::Stay
 }
 

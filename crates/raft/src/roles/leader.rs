@@ -7,20 +7,22 @@
 
 use bytes::Bytes;
 use kontiki_types::{
-    AppendOutcome, Body, Entry, EntryKind, Index, Message, Moment, PeerId, Position,
+    AppendOutcome, Body, Entry, EntryKind, Index, Message, Moment, PeerId, Position, ReadMode,
 };
 
 use super::Transition;
 use crate::election;
+use crate::hibernate::{self, Quiet};
 use crate::limits::SNAPSHOT_PATIENCE_TIMEOUTS;
 use crate::membership::change::{self, Changing};
 use crate::quorum::{Tally, joint};
+use crate::read::lease::Lease;
 use crate::read::rounds::{Reader, Rounds};
 use crate::replication::flow;
 use crate::replication::progress::{Effect, Mode, Progress};
 use crate::shared::Shared;
-use crate::transfer::{Handover, Transfer};
-use crate::{Notice, ProposeError, ReadError, ReadId, TransferError};
+use crate::transfer::{self, Handover, Transfer};
+use crate::{Notice, ProposeError, ReadError, TransferOutcome};
 
 /// See the module.
 #[derive(Debug)]
@@ -31,9 +33,11 @@ pub(crate) struct Leader {
     pub(crate) followers: Vec<Progress>,
     pub(crate) changing: Changing,
     pub(crate) reads: Rounds,
+    pub(crate) lease: Lease,
+    pub(crate) quiet: Quiet,
     pub(crate) transfer: Option<Transfer>,
     heartbeat_at: Moment,
-    quorum_check_at: Moment,
+    pub(crate) quorum_check_at: Moment,
     /// The latest moment this role was told.
     pub(crate) now: Moment,
 }
@@ -58,6 +62,8 @@ pub(crate) fn enter(shared: &mut Shared, now: Moment) -> Leader {
         followers: Vec::new(),
         changing: Changing::default(),
         reads: Rounds::default(),
+        lease: Lease::default(),
+        quiet: Quiet::default(),
         transfer: None,
         heartbeat_at: now + shared.config.heartbeat_interval,
         quorum_check_at: now + shared.config.election_timeout,
@@ -96,41 +102,23 @@ impl Leader {
         Ok(append(shared, EntryKind::Normal, data))
     }
 
-    /// Confirm a read of a caller here.
-    pub(crate) fn read(&mut self, shared: &Shared, id: ReadId) -> Result<(), ReadError> {
-        self.reads.push(shared, Reader::Local(id))
-    }
-
-    /// Begin to hand over.
-    pub(crate) fn transfer(
+    /// Confirm a read: by the lease if it wants that and there is one, else by a round.
+    pub(crate) fn read(
         &mut self,
         shared: &mut Shared,
-        to: PeerId,
+        reader: Reader,
+        mode: ReadMode,
         now: Moment,
-    ) -> Result<(), TransferError> {
-        match self.transfer {
-            Some(transfer) if transfer.to == to => return Ok(()),
-            Some(_) => return Err(TransferError::InProgress),
-            None => {}
+    ) -> Result<(), ReadError> {
+        self.now = self.now.max(now);
+        if mode == ReadMode::Lease {
+            self.lease.want(now);
+            if self.holds_lease(shared, now) {
+                reader.answer(shared, shared.applying.commit());
+                return Ok(());
+            }
         }
-        if self.changing.is_asked() || shared.is_membership_open() {
-            return Err(TransferError::MembershipChanging);
-        }
-        if to == shared.config.id {
-            return Err(TransferError::AlreadyLeader);
-        }
-        if !shared.membership().is_voter(to) {
-            return Err(TransferError::NotVoter);
-        }
-        let timeout = shared.config.election_timeout;
-        let target = self.progress(to).ok_or(TransferError::NotVoter)?;
-        let behind = matches!(target.mode, Mode::Snapshot { .. });
-        if behind || now.since(target.heard) >= timeout {
-            return Err(TransferError::TargetBehind);
-        }
-        self.transfer = Some(Transfer { to, deadline: now + timeout });
-        self.hand_over(shared);
-        Ok(())
+        self.reads.push(shared, reader)
     }
 
     /// Something is durable here: perhaps more is committed.
@@ -172,6 +160,9 @@ impl Leader {
 
     /// When `on_time` is due.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        if self.quiet.is_asleep() {
+            return None;
+        }
         let transfer = self.transfer.map(|transfer| transfer.deadline);
         let own = [self.heartbeat_at, self.quorum_check_at];
         own.into_iter().chain(transfer).chain(self.changing.next_deadline()).min()
@@ -232,6 +223,17 @@ impl Leader {
         }
     }
 
+    /// Nobody else can have been elected by `now`, and the commit index is not behind what an
+    /// earlier leader answered (etcd#7331, tikv#9208).
+    fn holds_lease(&self, shared: &Shared, now: Moment) -> bool {
+        let id = shared.config.id;
+        let sent = |peer: PeerId| {
+            if peer == id { Some(now) } else { self.find(peer).and_then(|p| p.echoed_sent) }
+        };
+        let quorum_sent = joint::reached(shared.membership(), sent).flatten();
+        shared.applying.commit() >= self.noop && self.lease.holds(quorum_sent, &shared.config, now)
+    }
+
     /// Begin a round if readers wait and something may carry it: appends that leave anyway, or
     /// heartbeats of its own. True when one began.
     fn begin_round(&mut self, shared: &mut Shared) -> bool {
@@ -244,6 +246,7 @@ impl Leader {
             return false;
         }
         self.reads.begin(shared.applying.commit());
+        self.lease.on_round(self.reads.newest(), &shared.config, self.now);
         // A lone voter needs nobody's word.
         self.confirm_rounds(shared);
         true
@@ -258,17 +261,12 @@ impl Leader {
     }
 
     /// Tell the target of a transfer to campaign, once it has everything.
-    fn hand_over(&mut self, shared: &mut Shared) {
+    pub(crate) fn hand_over(&mut self, shared: &mut Shared) {
         let Some(Transfer { to, .. }) = self.transfer else { return };
         let last = shared.log.last().index;
         if self.find(to).is_some_and(|progress| progress.matched == last) {
+            self.lease.give_up();
             shared.send(to, Body::TimeoutNow);
-        }
-    }
-
-    fn end_transfer(&mut self, shared: &mut Shared) {
-        if let Some(Transfer { to, .. }) = self.transfer.take() {
-            shared.outbox.notify(Notice::TransferEnded { to, done: false });
         }
     }
 }
@@ -303,16 +301,16 @@ pub(crate) fn step(
             }
         }
         // A follower's readers want to know how far they must wait.
-        Body::ReadIndex { id } => {
+        Body::ReadIndex { id, mode } => {
             let reader = Reader::Remote { peer: from, number: id };
-            if leader.reads.push(shared, reader).is_err() {
+            if leader.read(shared, reader, mode, now).is_err() {
                 shared.send(from, Body::ReadIndexReply { id, index: None });
             }
         }
         // The target of the transfer will not campaign: take up work again at once.
         Body::TimeoutNowRefused => {
             if leader.transfer.is_some_and(|transfer| transfer.to == from) {
-                leader.end_transfer(shared);
+                transfer::end(shared, leader, TransferOutcome::Refused);
             }
         }
         Body::PreVote { last } => {
@@ -324,7 +322,10 @@ pub(crate) fn step(
             assert!(!granted, "{} leads and voted for {from}", shared.config.id);
         }
         // Only the one leader of a term sends these, and that is us: judged before.
-        Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot { .. } => {
+        Body::Append { .. }
+        | Body::Heartbeat { .. }
+        | Body::Sleep { .. }
+        | Body::Snapshot { .. } => {
             panic!("{from} leads {} too", message.term)
         }
         // Answers to an earlier role, or meant for followers.
@@ -341,13 +342,14 @@ impl Leader {
     /// A sign of life of this session. False when the reply is of another one: then it says
     /// nothing about the follower as it is now.
     fn on_reply(&mut self, from: PeerId, session: u64, round: u64, now: Moment) -> bool {
-        let newest = self.reads.newest();
+        let (newest, sent) = (self.reads.newest(), self.lease.sent(round));
         let Some(progress) = self.progress(from).filter(|p| p.session == session) else {
             return false;
         };
         assert!(round <= newest, "{from} echoes round {round}, the newest is {newest}");
         progress.heard = progress.heard.max(now);
         progress.echoed = progress.echoed.max(round);
+        progress.echoed_sent = progress.echoed_sent.max(sent);
         true
     }
 }
@@ -382,23 +384,36 @@ fn on_outcome(
 /// A deadline passed.
 pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) -> Transition {
     leader.now = leader.now.max(now);
+    if leader.quiet.is_asleep() {
+        return Transition::Stay;
+    }
     if leader.transfer.is_some_and(|transfer| transfer.deadline <= now) {
-        leader.end_transfer(shared);
+        transfer::end(shared, leader, TransferOutcome::TimedOut);
     }
     change::on_time(shared, leader, now);
     if leader.quorum_check_at <= now && !check_quorum(shared, leader, now) {
         return Transition::Follow { term: shared.term(), leader: None, why: "a quorum is silent" };
     }
-    if leader.heartbeat_at <= now {
-        leader.heartbeat_at = now + shared.config.heartbeat_interval;
-        let round = leader.reads.newest();
-        for progress in &mut leader.followers {
-            flow::send_heartbeat(shared, progress, round);
-            progress.quiet = true;
-        }
-        leader.hand_over(shared);
+    if leader.heartbeat_at <= now && !hibernate::falls_asleep(shared, leader, now) {
+        beat(shared, leader, now);
     }
     Transition::Stay
+}
+
+/// Tell everyone who leads.
+pub(crate) fn beat(shared: &mut Shared, leader: &mut Leader, now: Moment) {
+    leader.now = leader.now.max(now);
+    leader.heartbeat_at = now + shared.config.heartbeat_interval;
+    if leader.lease.is_wanted(&shared.config, now) {
+        leader.reads.begin_empty();
+        leader.lease.on_round(leader.reads.newest(), &shared.config, now);
+    }
+    let round = leader.reads.newest();
+    for progress in &mut leader.followers {
+        flow::send_heartbeat(shared, progress, round);
+        progress.quiet = true;
+    }
+    leader.hand_over(shared);
 }
 
 /// A leader that a quorum did not speak to for an election timeout steps **down**: only refusing

@@ -69,11 +69,7 @@ impl Role {
     /// True while a leader is alive as far as this peer knows: then it helps nobody else to power
     /// (thesis §4.2.3). A leader checks its quorum itself, so it counts.
     pub(crate) fn hears_leader(&self, shared: &Shared, now: Moment) -> bool {
-        match self {
-            Self::Follower(follower) => follower.hears_leader(shared, now),
-            Self::PreCandidate(_) | Self::Candidate(_) => false,
-            Self::Leader(_) => true,
-        }
+        self.kind() == RoleKind::Leader || shared.hears_leader(now)
     }
 
     /// A message arrived.

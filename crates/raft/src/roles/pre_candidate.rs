@@ -59,14 +59,17 @@ pub(crate) fn step(shared: &mut Shared, role: &mut PreCandidate, message: &Messa
             election::answer_vote(shared, from, last, false);
             Transition::Stay
         }
-        Body::ReadIndex { id } => {
+        Body::ReadIndex { id, .. } => {
             shared.send(from, Body::ReadIndexReply { id, index: None });
             Transition::Stay
         }
         // The leader of this term, silent so far, hands over.
         Body::TimeoutNow => election::on_timeout_now(shared, from),
         // The leader's own words never arrive here: they end the candidacy first.
-        Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot { .. } => {
+        Body::Append { .. }
+        | Body::Heartbeat { .. }
+        | Body::Sleep { .. }
+        | Body::Snapshot { .. } => {
             panic!("{from} leads, and {} still asks for votes", shared.config.id)
         }
         // Answers to an earlier role.

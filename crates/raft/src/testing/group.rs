@@ -4,11 +4,12 @@
 //! appends what happened to the trace.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_types::{
-    Body, Index, Membership, MembershipChange, Message, Moment, PeerId, Position, SnapshotMeta,
-    Term,
+    Body, Index, Membership, MembershipChange, Message, Moment, PeerId, Position, ReadMode,
+    SnapshotMeta, Term,
 };
 
 use super::codec;
@@ -18,8 +19,9 @@ use super::network::Network;
 use super::safety::{Safety, Witness};
 use crate::invariants::{self, Observed};
 use crate::{
-    Batch, ChangeError, ChangeFailure, ChangeStage, Config, Node, Notice, Outgoing, ProposeError,
-    ReadError, ReadId, ResetError, Restored, Seq, StoreOp, TransferError, describe,
+    Batch, ChangeError, ChangeFailure, ChangeStage, Config, Node, Notice, Outgoing, Priority,
+    ProposeError, ReadError, ReadId, ResetError, Restored, Seq, StoreOp, TransferError,
+    TransferOutcome, describe,
 };
 
 /// Rounds after which a group that still talks is taken for one that never stops.
@@ -197,9 +199,14 @@ impl Group {
 
     /// Read at this peer.
     pub fn read(&mut self, id: PeerId, read: ReadId) -> Result<(), ReadError> {
+        self.read_by(id, read, ReadMode::Index)
+    }
+
+    /// Read at this peer, confirmed as the mode says.
+    pub fn read_by(&mut self, id: PeerId, read: ReadId, mode: ReadMode) -> Result<(), ReadError> {
         let (now, committed) = (self.now, self.safety.committed());
         self.replica_mut(id).reads.insert(read, committed);
-        let result = self.feed(id, |node| node.read(read, now));
+        let result = self.feed(id, |node| node.read(read, mode, now));
         if result.is_err() {
             self.replica_mut(id).reads.remove(&read);
         }
@@ -209,7 +216,25 @@ impl Group {
     /// Hand leadership over.
     pub fn transfer(&mut self, id: PeerId, to: PeerId) -> Result<(), TransferError> {
         let now = self.now;
-        self.feed(id, |node| node.transfer(to, now))
+        self.feed(id, |node| node.transfer(Some(to), now))
+    }
+
+    /// Hand leadership over to whoever is best.
+    pub fn transfer_to_any(&mut self, id: PeerId) -> Result<(), TransferError> {
+        let now = self.now;
+        self.feed(id, |node| node.transfer(None, now))
+    }
+
+    /// Lead no more.
+    pub fn step_down(&mut self, id: PeerId) {
+        let now = self.now;
+        self.feed(id, |node| node.step_down(now));
+    }
+
+    /// Change what a peer thinks of the priority of another, or of its own.
+    pub fn set_priority(&mut self, id: PeerId, peer: PeerId, priority: Priority) {
+        let now = self.now;
+        self.feed(id, |node| node.set_priority(peer, priority, now));
     }
 
     /// Change the membership.
@@ -229,6 +254,12 @@ impl Group {
     pub fn campaign(&mut self, id: PeerId) {
         let now = self.now;
         self.feed(id, |node| node.campaign(now));
+    }
+
+    /// Whoever it relies on may be gone.
+    pub fn wake(&mut self, id: PeerId) {
+        let now = self.now;
+        self.feed(id, |node| node.wake(now));
     }
 
     /// Tell a node the time.
@@ -319,7 +350,8 @@ impl Group {
 
     /// The transport lost its way from one peer to another.
     pub fn unreachable(&mut self, id: PeerId, to: PeerId) {
-        self.feed(id, |node| node.on_unreachable(to));
+        let now = self.now;
+        self.feed(id, |node| node.on_unreachable(to, now));
     }
 
     /// Deliver, sync, apply, stream and install until nothing is left to do. Deadlines stay.
@@ -341,6 +373,25 @@ impl Group {
             }
         }
         panic!("the group never comes to rest");
+    }
+
+    /// Everyone lives for so long: time passes from deadline to deadline, and in between whatever
+    /// can be done is done.
+    pub fn live(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.run_until_idle();
+            let deadlines =
+                self.running().into_iter().filter_map(|id| self.node(id).next_deadline());
+            let next = deadlines.min().map_or(end, |next| next.min(end));
+            self.now = self.now.max(next);
+            for id in self.running() {
+                if self.node(id).next_deadline().is_some_and(|at| at <= self.now) {
+                    self.on_time(id);
+                }
+            }
+        }
+        self.run_until_idle();
     }
 
     // ---- looking ----
@@ -460,8 +511,8 @@ impl Group {
             Notice::ChangeEnded(Err(ChangeFailure::LeadershipLost)) => "change never begun",
             Notice::ChangeEnded(Err(ChangeFailure::Unknown)) => "change of unknown outcome",
             Notice::Removed => "removed",
-            Notice::TransferEnded { done: true, .. } => "transfer done",
-            Notice::TransferEnded { done: false, .. } => "transfer given up",
+            Notice::TransferEnded { outcome: TransferOutcome::Done, .. } => "transfer done",
+            Notice::TransferEnded { .. } => "transfer given up",
         });
         let replica = self.replica_mut(id);
         if let Notice::SnapshotWanted { to, session } = notice {

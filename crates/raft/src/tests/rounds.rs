@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use kontiki_types::{
     AppendOutcome, Body, Entry, EntryKind, Index, Membership, Message, Moment, PeerId, Position,
-    SnapshotMeta, Term,
+    ReadMode, SnapshotMeta, Term,
 };
 
 use crate::testing::codec;
@@ -162,7 +162,7 @@ fn a_round_without_news_is_empty() {
 fn reads_of_one_round_cost_one_round() {
     let mut node = leader();
     for read in 1..=100 {
-        node.read(ReadId(read), NOW).expect("it leads");
+        node.read(ReadId(read), ReadMode::Index, NOW).expect("it leads");
     }
     let batch = take(&mut node);
     assert_eq!(batch.send.len(), 2, "{:?}", batch.send);

@@ -7,12 +7,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kontiki_types::{Index, Membership, Peer, PeerId, PeerRole, StoreId};
+use kontiki_types::{Index, Membership, Peer, PeerId, PeerRole, ReadMode, StoreId};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::testing::group::Group;
-use crate::{ReadId, RoleKind};
+use crate::{Priority, ReadId, RoleKind};
 
 /// Events of one run, and runs.
 const EVENTS: u32 = 2000;
@@ -64,12 +64,18 @@ impl Schedule {
         };
         let membership = Membership::new((1..=voters + learners).map(peer));
         let unborn: Vec<PeerId> = (voters + 1..=voters + learners).map(PeerId).collect();
+        let hibernate = [None, Some(1), Some(3)][rng.next_u32() as usize % 3];
+        let wanted = rng.next_u32() % 2 * 5;
+        let priorities: BTreeMap<_, _> =
+            (1..=u64::from(wanted)).map(PeerId).zip([20, 60, -1, 20, 60].map(Priority)).collect();
         let (window, bytes) = (1 + rng.next_u32() % 4, 60 + rng.next_u32() % 200);
         let group = Group::with_unborn(&membership, &unborn, |config| {
             config.inflight_messages_max = window as usize;
             config.append_bytes_max = bytes as usize;
             config.apply_bytes_max = 2 * bytes as usize;
             config.seed += seed << 8;
+            config.hibernate_after = hibernate;
+            config.priorities = priorities.clone();
         });
         let lost = [0, 5, 20][rng.next_u32() as usize % 3];
         let repeated = [0, 10][rng.next_u32() as usize % 2];
@@ -170,7 +176,8 @@ impl Schedule {
 
     fn read(&mut self, id: PeerId) {
         self.reads += 1;
-        let _ = self.group.read(id, ReadId(self.reads));
+        let mode = if self.chance(50) { ReadMode::Lease } else { ReadMode::Index };
+        let _ = self.group.read_by(id, ReadId(self.reads), mode);
     }
 
     fn pass_time(&mut self, id: PeerId) {
@@ -203,7 +210,9 @@ impl Schedule {
     fn rare(&mut self, id: PeerId) {
         let all: Vec<PeerId> = self.group.replicas.keys().copied().collect();
         let Some(to) = self.pick(&all) else { return };
-        match self.below(3) {
+        match self.below(5) {
+            3 => self.group.wake(id),
+            4 => self.group.step_down(id),
             0 => {
                 let leads = |id: &PeerId| self.group.node(*id).role() == RoleKind::Leader;
                 let leader = self.group.running().into_iter().find(leads);
@@ -222,7 +231,9 @@ impl Schedule {
                 self.group.start(id);
             }
         }
-        self.run_undisturbed(Duration::from_secs(20));
+        // Who sleeps relies on the layer above, which would have seen the crashes.
+        self.group.running().into_iter().for_each(|id| self.group.wake(id));
+        self.group.live(Duration::from_secs(20));
         self.proposed += 1;
         let running = self.group.running();
         let leader = running.iter().copied().find(|&id| self.leads(id)).expect("a leader");
@@ -232,7 +243,7 @@ impl Schedule {
         let answered = |group: &Group| group.marks.get("read answered").copied();
         let before = answered(&self.group);
         self.read(leader);
-        self.run_undisturbed(Duration::from_secs(5));
+        self.group.live(Duration::from_secs(5));
         assert!(answered(&self.group) > before, "the read was never answered");
         let members: Vec<PeerId> = members.peers().map(|peer| peer.id).collect();
         for &id in &members {
@@ -249,21 +260,6 @@ impl Schedule {
         let node = self.group.node(id);
         let newest = self.group.running().iter().map(|&id| self.group.node(id).term()).max();
         node.role() == RoleKind::Leader && Some(node.term()) == newest
-    }
-
-    fn run_undisturbed(&mut self, time: Duration) {
-        let end = self.group.now + time;
-        while self.group.now < end {
-            self.group.run_until_idle();
-            let next = self.group.running().into_iter();
-            let next = next.filter_map(|id| self.group.node(id).next_deadline()).min();
-            self.group.now = next.map_or(end, |next| next.max(self.group.now));
-            for id in self.group.running() {
-                if self.group.node(id).next_deadline().is_some_and(|at| at <= self.group.now) {
-                    self.group.on_time(id);
-                }
-            }
-        }
     }
 }
 

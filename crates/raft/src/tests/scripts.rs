@@ -13,12 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontiki_types::{
     AppendOutcome, Body, Entry, EntryKind, Index, Membership, MembershipChange, Message, Peer,
-    PeerChange, PeerId, PeerRole, Position, StoreId, Term,
+    PeerChange, PeerId, PeerRole, Position, ReadMode, StoreId, Term,
 };
 
 use crate::testing::codec;
 use crate::testing::group::Group;
-use crate::{ReadId, describe};
+use crate::{Priority, ReadId, describe};
 
 test_each_file::test_each_path! { in "./crates/raft/src/testscripts" as scripts => run }
 
@@ -57,6 +57,16 @@ enum Command {
         /// Entries a new voter may lack.
         #[arg(key)]
         margin: Option<u64>,
+        /// Fall asleep after so many quiet election timeouts.
+        #[arg(key)]
+        hibernate: Option<u32>,
+        /// Priorities of the peers, in order, separated by commas.
+        #[arg(key)]
+        priorities: Option<String>,
+        #[arg(key)]
+        transfer_lag: Option<u64>,
+        #[arg(key)]
+        read_lag: Option<u64>,
     },
     /// Elect this peer and let everything come to rest, unseen.
     Elect(u64),
@@ -67,15 +77,24 @@ enum Command {
     /// Append one entry if the term is the expected one.
     ProposeIn { peer: u64, term: u64, data: String },
     /// Ask for a read index.
-    Read(u64, Vec<u64>),
+    Read {
+        peer: u64,
+        reads: Vec<u64>,
+        #[arg(key, optional)]
+        lease: bool,
+    },
     /// Change the membership at this peer, as in `"add 4, learn 5, promote 3, demote 2, remove 1"`.
     Change(u64, String),
     /// Force a membership on this peer, as in `"1v 2v"`.
     Reset(u64, String),
     /// Destroy this replica and create one that knows nothing under the same id.
     Replace(u64),
-    /// Hand leadership from one peer to another.
-    Transfer(u64, u64),
+    /// Hand leadership from one peer to another, or to whoever is best.
+    Transfer(u64, Option<u64>),
+    /// Lead no more.
+    StepDown(u64),
+    /// What a peer takes for the priority of another (or of its own).
+    Priority { peer: u64, of: u64, priority: i32 },
     /// Let the oldest messages arrive.
     Deliver {
         #[arg(key)]
@@ -143,6 +162,10 @@ enum Command {
     Install(u64, Option<String>),
     /// Only the state machine has it; the node is not told yet.
     InstallMachine(u64),
+    /// A sleeper is woken from above.
+    Wake(u64),
+    /// Everyone lives so many milliseconds: time passes from deadline to deadline, unseen.
+    Live(u64),
     /// The transport lost its way.
     Unreachable(u64, u64),
     /// A message that no node sent in this script: from, to, term, what.
@@ -227,6 +250,10 @@ fn configure(config: &mut crate::Config, command: &Command) {
         uncommitted_bytes,
         reads,
         margin,
+        hibernate,
+        priorities,
+        transfer_lag,
+        read_lag,
         ..
     } = command
     else {
@@ -240,6 +267,12 @@ fn configure(config: &mut crate::Config, command: &Command) {
     set(&mut config.uncommitted_bytes_max, uncommitted_bytes);
     set(&mut config.reads_max, reads);
     config.catch_up_entries_max = margin.unwrap_or(config.catch_up_entries_max);
+    config.hibernate_after = *hibernate;
+    config.transfer_lag_max = transfer_lag.unwrap_or(config.transfer_lag_max);
+    config.read_lag_max = *read_lag;
+    let priorities = priorities.iter().flat_map(|list| list.split(','));
+    let priorities = priorities.map(|word| Priority(word.parse().expect("a priority")));
+    config.priorities = (1..).map(PeerId).zip(priorities).collect();
 }
 
 /// Commands that make something happen.
@@ -256,9 +289,10 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
             let term = Term(*term);
             group.propose_in(PeerId(*peer), Bytes::from(data.clone()), Some(term))?;
         }
-        Command::Read(peer, reads) => {
+        Command::Read { peer, reads, lease } => {
+            let mode = if *lease { ReadMode::Lease } else { ReadMode::Index };
             for &read in reads {
-                group.read(PeerId(*peer), ReadId(read))?;
+                group.read_by(PeerId(*peer), ReadId(read), mode)?;
             }
         }
         Command::Change(peer, steps) => group.change(PeerId(*peer), &change(steps)?)?,
@@ -267,7 +301,12 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
             group.reset_peers(PeerId(*peer), members)?;
         }
         Command::Replace(peer) => group.replace(PeerId(*peer)),
-        Command::Transfer(peer, to) => group.transfer(PeerId(*peer), PeerId(*to))?,
+        Command::Transfer(peer, Some(to)) => group.transfer(PeerId(*peer), PeerId(*to))?,
+        Command::Transfer(peer, None) => group.transfer_to_any(PeerId(*peer))?,
+        Command::StepDown(peer) => group.step_down(PeerId(*peer)),
+        Command::Priority { peer, of, priority } => {
+            group.set_priority(PeerId(*peer), PeerId(*of), Priority(*priority));
+        }
         Command::Sync { peer, count } => {
             let mut left = count.unwrap_or(usize::MAX);
             while left > 0 && group.sync(PeerId(*peer)) {
@@ -297,6 +336,11 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
         }
         Command::InstallMachine(peer) => {
             found(group.install_machine(PeerId(*peer), true), "nothing to install")?;
+        }
+        Command::Wake(peer) => group.wake(PeerId(*peer)),
+        Command::Live(ms) => {
+            group.live(Duration::from_millis(*ms));
+            group.take_trace();
         }
         Command::Unreachable(peer, to) => group.unreachable(PeerId(*peer), PeerId(*to)),
         _ => return network(group, command),
@@ -411,6 +455,7 @@ fn invent(kind: &str, term: Term, at: Position, session: u64, data: &str) -> Res
         "accepted" => reply(AppendOutcome::Accepted { matched: at.index }),
         "rejected" => reply(AppendOutcome::Rejected { prev: at.index, hint: Position::ZERO }),
         "heartbeat" => Body::Heartbeat { session, commit: at.index, round: 0 },
+        "sleep" => Body::Sleep { session, commit: at },
         "campaign-now" => Body::TimeoutNow,
         "campaign-refused" => Body::TimeoutNowRefused,
         "read-reply" => Body::ReadIndexReply { id: session, index: Some(at.index) },

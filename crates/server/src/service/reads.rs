@@ -14,7 +14,7 @@ use kontiki_proto::v1::read::Op;
 use kontiki_proto::v1::read_result::Result as Found;
 use kontiki_store::{ReadError, RegionReader, Scan};
 use kontiki_types::limits::{BATCH_COMMANDS_MAX, MESSAGE_BYTES_MAX};
-use kontiki_types::{Epoch, KeyRange, Region, RegionId};
+use kontiki_types::{Epoch, KeyRange, ReadMode, Region, RegionId};
 use prost::Message as _;
 
 use crate::answers::Pending;
@@ -50,6 +50,7 @@ pub(crate) fn accept(
     }
     node.host.read(
         region,
+        ReadMode::Index,
         Box::new(move |confirmed| match confirmed {
             Ok(()) => work.run_where_it_fits(pending),
             Err(refused) => pending.refuse(refusal::of_read(&work.node, work.region, refused)),

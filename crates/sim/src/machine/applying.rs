@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontiki_engine::Engine;
 use kontiki_multiraft::{ApplyTask, Committed, CommittedKind, Error, Event, Round};
-use kontiki_raft::Notice;
+use kontiki_raft::{Notice, TransferOutcome};
 use kontiki_types::{RegionId, SnapshotMeta, StoreId};
 
 use crate::env::{Env, Work};
@@ -189,7 +189,7 @@ impl Machine {
     /// What callbacks would be told.
     pub(super) fn on_notice(&mut self, notice: &Notice, env: &mut Env) {
         env.tell(format_args!("{} notes {notice:?}", self.id));
-        if let Notice::TransferEnded { done: true, .. } = notice {
+        if let Notice::TransferEnded { outcome: TransferOutcome::Done, .. } = notice {
             env.marks.hit(Mark::TransferDone);
         }
     }

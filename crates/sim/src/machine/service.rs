@@ -8,7 +8,7 @@ use kontiki_client::ask::{Body, Outgoing, Read};
 use kontiki_codec::command;
 use kontiki_multiraft::{Event, Refused, Token};
 use kontiki_store::{ProposeError, ReadError, RegionReader, propose};
-use kontiki_types::{Command, Epoch, Header, Outcome, Refusal, StoreId, WriteBatch};
+use kontiki_types::{Command, Epoch, Header, Outcome, ReadMode, Refusal, StoreId, WriteBatch};
 
 use crate::env::Env;
 use crate::marks::Mark;
@@ -106,7 +106,7 @@ impl Machine {
         }
         let what = Asked::Get(keys, epoch);
         let token = self.running().add_caller(Caller { client, route, what });
-        self.tell_shard([Event::Read { group: REGION, token }], env);
+        self.tell_shard([Event::Read { group: REGION, token, mode: ReadMode::Index }], env);
     }
 
     fn is_full(&mut self) -> bool {
@@ -184,7 +184,7 @@ impl Machine {
         }
         let caller = Caller { client: 0, route: Route::Nobody, what: Asked::Transfer };
         let token = self.running().add_caller(caller);
-        self.tell_shard([Event::Transfer { group: REGION, to, token }], env);
+        self.tell_shard([Event::Transfer { group: REGION, to: Some(to), token }], env);
     }
 
     /// The mistake of answering what is only in the own log.
