@@ -17,6 +17,7 @@ use kontiki_types::{
     ReadMode, RegionId, SnapshotMeta, StoreId, Term, limits,
 };
 
+use crate::GroupStatus;
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
 use crate::members::Members;
 use crate::{Committed, CommittedKind, Payload, ShardConfig, Token};
@@ -576,31 +577,4 @@ pub(crate) struct Records {
     pub(crate) must_sync: bool,
     /// Some group's operation is part of the task, records or not.
     pub(crate) used: bool,
-}
-
-/// How one replica stands, for status and tests.
-#[derive(Clone, Debug)]
-pub struct GroupStatus {
-    /// Which group.
-    pub group: RegionId,
-    /// Which replica.
-    pub peer: PeerId,
-    /// `leader`, `follower`, …
-    pub role: &'static str,
-    /// Its term.
-    pub term: Term,
-    /// Who leads, if known.
-    pub leader: Option<(PeerId, StoreId)>,
-    /// First entry of the log.
-    pub first: Index,
-    /// Last entry of the log.
-    pub last: Position,
-    /// Known to be committed.
-    pub commit: Index,
-    /// Applied to the state machine.
-    pub applied: Index,
-    /// Applied, and durable in the engine.
-    pub durable_applied: Index,
-    /// Bytes of the log held in memory.
-    pub log_bytes: usize,
 }

@@ -9,9 +9,11 @@ use kontiki_log::Record;
 use kontiki_raft::{Config as RaftConfig, Node, Restored};
 use kontiki_types::{Moment, RegionId};
 
+use crate::GroupStatus;
+use crate::Token;
 use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::event::Event;
-use crate::group::{Group, GroupStatus, Records};
+use crate::group::{Group, Records};
 
 /// Most messages for unknown groups that one turn hands to the driver.
 const UNKNOWN_MAX: usize = 256;
@@ -145,19 +147,12 @@ impl Shard {
     pub fn on_event(&mut self, event: Event, now: Moment) {
         match event {
             Event::Propose { group, payload, token, expected_term } => {
-                let (config, early) = (&self.config, &mut self.early);
-                match self.groups.get_mut(&group) {
-                    Some(g) => g.on_propose(payload, token, expected_term, config, early),
-                    None => early.refused.push((token, Refused::NoGroup)),
-                }
-                self.touch(group);
+                self.ask(group, token, |g, config, early| {
+                    g.on_propose(payload, token, expected_term, config, early);
+                });
             }
             Event::Read { group, token, mode } => {
-                match self.groups.get_mut(&group) {
-                    Some(g) => g.on_read(token, mode, now, &mut self.early),
-                    None => self.early.refused.push((token, Refused::NoGroup)),
-                }
-                self.touch(group);
+                self.ask(group, token, |g, _, early| g.on_read(token, mode, now, early));
             }
             Event::Message { group, store, message } => {
                 if self.groups.contains_key(&group) {
@@ -191,25 +186,13 @@ impl Shard {
                 self.dirty.extend(touched);
             }
             Event::Transfer { group, to, token } => {
-                match self.groups.get_mut(&group) {
-                    Some(g) => g.on_transfer(to, token, now, &mut self.early),
-                    None => self.early.refused.push((token, Refused::NoGroup)),
-                }
-                self.touch(group);
+                self.ask(group, token, |g, _, early| g.on_transfer(to, token, now, early));
             }
             Event::Change { group, change, token } => {
-                match self.groups.get_mut(&group) {
-                    Some(g) => g.on_change(&change, token, now, &mut self.early),
-                    None => self.early.refused.push((token, Refused::NoGroup)),
-                }
-                self.touch(group);
+                self.ask(group, token, |g, _, early| g.on_change(&change, token, now, early));
             }
             Event::Reset { group, membership, token } => {
-                match self.groups.get_mut(&group) {
-                    Some(g) => g.on_reset(membership, token, now, &mut self.early),
-                    None => self.early.refused.push((token, Refused::NoGroup)),
-                }
-                self.touch(group);
+                self.ask(group, token, |g, _, early| g.on_reset(membership, token, now, early));
             }
         }
     }
@@ -285,6 +268,20 @@ impl Shard {
         if !leaving && self.early.unknown.len() < UNKNOWN_MAX {
             self.early.unknown.push(unknown);
         }
+    }
+
+    /// A caller wants something of a group.
+    fn ask(
+        &mut self,
+        id: RegionId,
+        token: Token,
+        input: impl FnOnce(&mut Group, &ShardConfig, &mut Effects),
+    ) {
+        match self.groups.get_mut(&id) {
+            Some(group) => input(group, &self.config, &mut self.early),
+            None => self.early.refused.push((token, Refused::NoGroup)),
+        }
+        self.touch(id);
     }
 
     fn touch(&mut self, id: RegionId) {

@@ -301,12 +301,6 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
             group.reset_peers(PeerId(*peer), members)?;
         }
         Command::Replace(peer) => group.replace(PeerId(*peer)),
-        Command::Transfer(peer, Some(to)) => group.transfer(PeerId(*peer), PeerId(*to))?,
-        Command::Transfer(peer, None) => group.transfer_to_any(PeerId(*peer))?,
-        Command::StepDown(peer) => group.step_down(PeerId(*peer)),
-        Command::Priority { peer, of, priority } => {
-            group.set_priority(PeerId(*peer), PeerId(*of), Priority(*priority));
-        }
         Command::Sync { peer, count } => {
             let mut left = count.unwrap_or(usize::MAX);
             while left > 0 && group.sync(PeerId(*peer)) {
@@ -343,6 +337,20 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
             group.take_trace();
         }
         Command::Unreachable(peer, to) => group.unreachable(PeerId(*peer), PeerId(*to)),
+        _ => return leadership(group, command),
+    }
+    Ok(String::new())
+}
+
+/// Commands about who leads.
+fn leadership(group: &mut Group, command: &Command) -> Result<String> {
+    match command {
+        Command::Transfer(peer, Some(to)) => group.transfer(PeerId(*peer), PeerId(*to))?,
+        Command::Transfer(peer, None) => group.transfer_to_any(PeerId(*peer))?,
+        Command::StepDown(peer) => group.step_down(PeerId(*peer)),
+        Command::Priority { peer, of, priority } => {
+            group.set_priority(PeerId(*peer), PeerId(*of), Priority(*priority));
+        }
         _ => return network(group, command),
     }
     Ok(String::new())
