@@ -99,6 +99,10 @@ pub struct Outbound {
 /// A message for a group that is not here. To take part, create the replica that it addresses
 /// ([`crate::Shard::join_group`]) and feed the message again; to stay out, do nothing: the sender
 /// learns by silence, as with any lost message.
+///
+/// **A driver must remember, durably, which replicas it destroyed**, and never create one of their
+/// peer ids again: a leader of long ago, back from a partition, would take the new one for the old
+/// one, which promised and acknowledged more than the new one knows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unknown {
     /// Which group.

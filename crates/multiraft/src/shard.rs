@@ -131,7 +131,8 @@ impl Shard {
     /// then destroys the state machine, whoever waits is told. False when it is not here.
     ///
     /// Only for a replica that was removed from its group, or of a group that is no more: the
-    /// others may count on what it acknowledged.
+    /// others may count on what it acknowledged. The driver notes first, durably, that this peer
+    /// id is never to be created again ([`Unknown`]).
     pub fn destroy_group(&mut self, id: RegionId) -> bool {
         let Some(group) = self.groups.remove(&id) else { return false };
         group.destroy(&mut self.early);
