@@ -7,3 +7,4 @@ mod quorums;
 mod rounds;
 mod schedules;
 mod scripts;
+mod steps;
