@@ -79,16 +79,16 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads the head that begins at `bytes`, which stand at `offset` of a segment and reach to its
-    /// end. Nothing when there is none.
-    pub(crate) fn read(bytes: &[u8], salt: Salt, offset: u64) -> Option<Self> {
+    /// Reads the head that begins at `bytes`, which stand at `offset` of a segment, `room` bytes
+    /// before its end. Nothing when there is none.
+    pub(crate) fn read(bytes: &[u8], room: u64, salt: Salt, offset: u64) -> Option<Self> {
         let (head_len, body_len, count) = (u32_at(bytes, 4), u32_at(bytes, 8), u32_at(bytes, 12));
         // Cheap tests first: the search for frames behind damage asks at every eighth byte.
         if u64::from(head_len) != head_bytes(u64::from(count)) {
             return None;
         }
         let total = u64::from(head_len) + u64::from(body_len);
-        if total > bytes.len() as u64 {
+        if total > room {
             return None;
         }
         let head = bytes.get(..head_len as usize)?;

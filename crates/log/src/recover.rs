@@ -13,7 +13,7 @@ use crate::header::{HEADER_BYTES, Header, Unusable};
 use crate::name::{self, Kind};
 use crate::prepare::{Prepared, prepare_segment, sync_dir};
 use crate::replay::{Replay, Replayed};
-use crate::scan::{Found, Scanned, read_all};
+use crate::scan::{Found, Scanned, read_upto};
 use crate::segments::{Active, Sealed, Segments};
 use crate::{Config, Disk, Error, File, SegmentRequest, Tail};
 
@@ -195,7 +195,7 @@ fn replay<F: File>(
         if header.number < verdict.oldest || frames.peek().is_none() {
             continue;
         }
-        read_all(&segment.file, header, buffer)?;
+        read_upto(&segment.file, header, segment.end(), buffer)?;
         for frame in frames {
             let seq = frame.marks.seq;
             if seq > expected {
@@ -203,7 +203,8 @@ fn replay<F: File>(
             }
             expected = seq + 1;
             let at = usize::try_from(frame.offset).expect("a segment fits in memory");
-            match Head::read(buffer.get(at..).unwrap_or_default(), header.salt(), frame.offset) {
+            let bytes = buffer.get(at..).unwrap_or_default();
+            match Head::read(bytes, bytes.len() as u64, header.salt(), frame.offset) {
                 Some(head) => replay.frame(header.salt(), buffer, frame.offset, &head),
                 // Read twice, and the medium changed its mind in between.
                 None => replay.gap(seq, seq),

@@ -4,11 +4,20 @@
 //! them knew to be durable. Decides nothing; [`crate::recover`] does. A clean segment is read
 //! frame after frame; where a head does not pass, every eighth byte is asked whether one begins
 //! there, because a frame behind a bad one tells damage from a torn end.
+//!
+//! Most of a segment is pre-written zeroes, and a store that was killed is missing until it has
+//! looked at all of them: so they are neither kept nor searched ([`read_used`], [`skip_zeroes`]).
 
 use crate::frame::{Head, Marks, Salt, align};
 use crate::header::{HEADER_BYTES, Header};
 use crate::limits::FRAME_ALIGN;
 use crate::{Error, File, name};
+
+/// Bytes read at once.
+const WINDOW_BYTES: usize = 1024 * 1024;
+/// What is compared with at once.
+static ZEROES: [u8; 4096] = [0; 4096];
+const _: () = assert!(4096 % FRAME_ALIGN == 0, "skipping whole pages would leave the grid");
 
 /// A frame whose head passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,8 +48,8 @@ pub(crate) struct Scanned<F> {
 impl<F: File> Scanned<F> {
     /// Reads the whole segment into `buffer` and lists its frames.
     pub(crate) fn scan(header: Header, file: F, buffer: &mut Vec<u8>) -> Result<Self, Error> {
-        let len = read_all(&file, header, buffer)?;
-        let frames = find_frames(buffer, header);
+        let len = read_used(&file, header, buffer)?;
+        let frames = find_frames(buffer, len, header.salt());
         Ok(Self { header, file, len, frames })
     }
 
@@ -62,24 +71,71 @@ impl Header {
     }
 }
 
-/// Reads a segment, up to the size its header tells; returns the number of bytes there are.
-pub(crate) fn read_all<F: File>(
+/// Reads a segment up to `end` or to the end of its file.
+pub(crate) fn read_upto<F: File>(
     file: &F,
     header: Header,
+    end: u64,
     buffer: &mut Vec<u8>,
-) -> Result<u64, Error> {
-    let bytes = usize::try_from(header.bytes).expect("a segment fits in memory");
+) -> Result<(), Error> {
+    let bytes = usize::try_from(end.min(header.bytes)).expect("a segment fits in memory");
     buffer.resize(bytes, 0);
     let name = name::segment(header.number);
     let len = file.read_at(0, buffer).map_err(|e| Error::io("read", &name, e))?;
     buffer.truncate(len);
-    Ok(len as u64)
+    Ok(())
 }
 
-/// The head at this offset and whether its sections pass, if there is one.
-pub(crate) fn frame_at(segment: &[u8], salt: Salt, offset: u64) -> Option<(Head, bool)> {
+/// Reads a segment, up to the size its header tells, without the zeroes at its end; returns the
+/// number of bytes there are with them.
+fn read_used<F: File>(file: &F, header: Header, buffer: &mut Vec<u8>) -> Result<u64, Error> {
+    let name = name::segment(header.number);
+    let mut window = vec![0; WINDOW_BYTES.min(usize::try_from(header.bytes).unwrap_or(usize::MAX))];
+    buffer.clear();
+    let mut offset = 0;
+    while offset < header.bytes {
+        let wanted = usize::try_from(header.bytes - offset)
+            .map_or(window.len(), |left| left.min(window.len()));
+        let part = &mut window[..wanted];
+        let len = file.read_at(offset, part).map_err(|e| Error::io("read", &name, e))?;
+        let used = used_bytes(&part[..len]);
+        if used > 0 {
+            // With the zeroes that were passed over before.
+            buffer.resize(usize::try_from(offset).expect("a segment fits in memory"), 0);
+            buffer.extend_from_slice(&part[..used]);
+        }
+        offset += len as u64;
+        if len < wanted {
+            break;
+        }
+    }
+    // A head may end in zeroes and reach into the next page.
+    let end = usize::try_from(offset).expect("a segment fits in memory");
+    buffer.resize(end.min(buffer.len() + ZEROES.len()), 0);
+    Ok(offset)
+}
+
+/// Bytes up to the last page that is not all zeroes.
+fn used_bytes(bytes: &[u8]) -> usize {
+    let mut end = bytes.len();
+    while let Some(page) = end.checked_sub(1).map(|last| last / ZEROES.len() * ZEROES.len()) {
+        if bytes[page..end] != ZEROES[..end - page] {
+            break;
+        }
+        end = page;
+    }
+    end
+}
+
+/// The head at this offset and whether its sections pass, if there is one. `segment` may lack
+/// zeroes at its end, up to `len`; those that a frame claims are put back.
+fn frame_at(segment: &mut Vec<u8>, len: u64, salt: Salt, offset: u64) -> Option<(Head, bool)> {
     let at = usize::try_from(offset).ok()?;
-    let head = Head::read(segment.get(at..)?, salt, offset)?;
+    let head = Head::read(segment.get(at..)?, len - offset, salt, offset)?;
+    let end = usize::try_from(offset + head.bytes).ok()?;
+    if segment.len() < end {
+        segment.resize(end, 0);
+    }
     let whole = head.placed(offset).all(|(at, section)| {
         section_bytes(segment, at, section.len)
             .is_some_and(|bytes| salt.crc(at, bytes) == section.crc)
@@ -93,17 +149,30 @@ pub(crate) fn section_bytes(segment: &[u8], offset: u64, len: u32) -> Option<&[u
     segment.get(at..at.checked_add(len as usize)?)
 }
 
-fn find_frames(segment: &[u8], header: Header) -> Vec<Found> {
-    let salt = header.salt();
+/// The frames of a segment of `len` bytes, whose zeroes at the end `segment` may lack.
+fn find_frames(segment: &mut Vec<u8>, len: u64, salt: Salt) -> Vec<Found> {
     let mut frames = Vec::new();
     let mut offset = HEADER_BYTES;
     while offset < segment.len() as u64 {
-        let Some((head, whole)) = frame_at(segment, salt, offset) else {
-            offset += FRAME_ALIGN;
+        let Some((head, whole)) = frame_at(segment, len, salt, offset) else {
+            offset = skip_zeroes(segment, offset + FRAME_ALIGN);
             continue;
         };
         frames.push(Found { offset, bytes: head.bytes, marks: head.marks, whole });
         offset = align(offset + head.bytes);
     }
     frames
+}
+
+/// Where to look next for a head: whole pages of zeroes hold none, for the length of a head is not
+/// zero and stands in its first eight bytes.
+fn skip_zeroes(segment: &[u8], mut offset: u64) -> u64 {
+    let page = |offset: u64| {
+        let at = usize::try_from(offset).ok()?;
+        segment.get(at..at.checked_add(ZEROES.len())?)
+    };
+    while page(offset) == Some(&ZEROES[..]) {
+        offset += ZEROES.len() as u64;
+    }
+    offset
 }

@@ -111,3 +111,20 @@ fn very_many_records_become_several_frames() {
     let (_, recovered) = Log::open(disk, config(8192)).unwrap();
     assert_eq!(Model::of(&recovered).unwrap().groups[&RegionId(1)].entries.len(), 30);
 }
+
+#[test]
+fn zeroes_at_the_end_of_the_log_are_part_of_it() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(4 << 20)).unwrap();
+    let mut model = Model::default();
+    // Longer than what is read at once, and pages of them in the last frame of a used segment.
+    for (index, len) in [(1, 5), (2, 1_500_000), (3, 70_000)] {
+        let record = append(1, 1, index, &vec![0; len]);
+        model.apply(&record);
+        log.write(&[record]).unwrap();
+        log.sync().unwrap();
+    }
+    disk.crash(Crash::Lose, &mut || 0);
+    let (_, recovered) = Log::open(disk, config(4 << 20)).unwrap();
+    assert_eq!(Model::of(&recovered), Some(model));
+}
