@@ -7,6 +7,7 @@
 //!  beside: background (engine sync), snapshot sender, segment keeper
 //! ```
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use kontiki_codec::frame;
 use kontiki_log::{Disk, Log};
 use kontiki_multiraft::{
-    Applier, Event, GroupSpec, GroupStatus, Refused, RestoreError, Shard, ShardConfig,
+    Applier, Event, GroupSpec, GroupStatus, Quarantined, Refused, RestoreError, Shard, ShardConfig,
     StateMachine, membership_codec, restore,
 };
 use kontiki_raft::{Config as RaftConfig, Notice};
@@ -108,6 +109,16 @@ pub enum StartError {
     Io(#[from] std::io::Error),
 }
 
+/// A host that is recovered and has no threads yet.
+struct Ready<D: Disk> {
+    log: Log<D>,
+    shard: Shard,
+    applier: Applier,
+    spools: Arc<Spools>,
+    clock: Clock,
+    quarantined: Arc<BTreeSet<RegionId>>,
+}
+
 /// Many Raft groups in one process. Cheap to clone; [`NodeHost::stop`] ends it.
 #[derive(Clone)]
 pub struct NodeHost {
@@ -116,6 +127,7 @@ pub struct NodeHost {
     spools: Arc<Spools>,
     background: Background,
     log_status: LogStatus,
+    quarantined: Arc<BTreeSet<RegionId>>,
     fatal: Fatal,
     threads: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -134,26 +146,35 @@ impl NodeHost {
         let clock = Clock::new();
         let spools = Arc::new(Spools::open(options.spool_dir.clone())?);
         let (mut log, mut recovered) = Log::open(disk.clone(), log_config)?;
+        for damage in &recovered.damage {
+            tracing::error!(?damage, "the log is damaged");
+        }
         let mut shard = Shard::new(options.shard.clone());
         let mut applier = Applier::new();
         let mut records = Vec::new();
-        let mut keep_spools = Vec::new();
+        let mut quarantined = BTreeSet::new();
         for mut hosted in groups {
             if let Some((meta, spool)) = hosted.pending_install.take() {
                 hosted.machine.install(&meta, spool, &mut spools.read(spool))?;
                 hosted.applied = meta.position;
                 hosted.membership = meta.membership;
-                keep_spools.push(spool);
             }
-            let found = recovered.groups.remove(&hosted.group);
-            let (restored, mut needed) =
-                restore(hosted.group, found, hosted.applied, &hosted.membership)?;
-            records.append(&mut needed);
-            let mut raft =
-                RaftConfig::new(hosted.peer, options.seed ^ hosted.group.0, membership_codec());
-            raft.election_timeout = options.election_timeout;
-            raft.heartbeat_interval = options.heartbeat_interval;
-            shard.add_group(GroupSpec { group: hosted.group, raft, restored }, clock.now());
+            let found = recovered.take(hosted.group);
+            match restore(hosted.group, found, hosted.applied, &hosted.membership) {
+                Ok((restored, mut needed)) => {
+                    records.append(&mut needed);
+                    let raft = raft_config(&options, &hosted);
+                    shard.add_group(GroupSpec { group: hosted.group, raft, restored }, clock.now());
+                }
+                // A damaged replica stops nobody but itself.
+                Err(RestoreError::Quarantined { group, why }) => {
+                    tracing::error!(%group, %why, "log damaged: this replica takes no part");
+                    let (peer, applied) = (hosted.peer, hosted.applied);
+                    quarantined.insert(group);
+                    shard.add_quarantined(Quarantined { group, peer, applied, why });
+                }
+                Err(error) => return Err(error.into()),
+            }
             applier.add(hosted.group, hosted.machine);
         }
         if !records.is_empty() {
@@ -161,18 +182,17 @@ impl NodeHost {
             log.sync()?;
         }
         spools.retain(&[])?;
-        Self::start_threads(options, disk, log, shard, applier, spools, clock)
+        let quarantined = Arc::new(quarantined);
+        let ready = Ready { log, shard, applier, spools, clock, quarantined };
+        Self::start_threads(options, disk, ready)
     }
 
     fn start_threads<D: Disk>(
         options: Options,
         disk: D,
-        log: Log<D>,
-        shard: Shard,
-        applier: Applier,
-        spools: Arc<Spools>,
-        clock: Clock,
+        ready: Ready<D>,
     ) -> Result<Self, StartError> {
+        let Ready { log, shard, applier, spools, clock, quarantined } = ready;
         let fatal = Fatal::new(options.on_fatal);
         let inputs = Arc::new(Mailbox::new(INPUTS_MAX));
         // These carry what the shard hands out; the shard's own limits bound them.
@@ -234,7 +254,7 @@ impl NodeHost {
 
         let background = options.background;
         let threads = Arc::new(std::sync::Mutex::new(threads.0));
-        Ok(Self { inputs, waiters, spools, background, log_status, fatal, threads })
+        Ok(Self { inputs, waiters, spools, background, log_status, quarantined, fatal, threads })
     }
 
     /// Propose a payload; `done` is called once, from a thread of the host: it must not block.
@@ -300,6 +320,12 @@ impl NodeHost {
         receiver.recv_timeout(INSPECT_TIMEOUT).ok()
     }
 
+    /// True while the replica of this group takes no part because its log is damaged: then its
+    /// state machine should not be shown either.
+    pub fn is_quarantined(&self, group: RegionId) -> bool {
+        self.quarantined.contains(&group)
+    }
+
     /// Sizes and counters of the log.
     pub fn log_status(&self) -> &LogStatus {
         &self.log_status
@@ -341,6 +367,14 @@ impl NodeHost {
             });
         }
     }
+}
+
+fn raft_config(options: &Options, hosted: &HostedGroup) -> RaftConfig {
+    let seed = options.seed ^ hosted.group.0;
+    let mut raft = RaftConfig::new(hosted.peer, seed, membership_codec());
+    raft.election_timeout = options.election_timeout;
+    raft.heartbeat_interval = options.heartbeat_interval;
+    raft
 }
 
 /// Named threads.

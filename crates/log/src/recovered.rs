@@ -25,6 +25,15 @@ impl Recovered {
         self.damage.iter().any(|damage| matches!(damage, Damage::Unreadable { .. }))
     }
 
+    /// Takes out one group. One that is not known although something cannot be read counts as
+    /// quarantined: it may have promised what nobody can read any more.
+    pub fn take(&mut self, group: RegionId) -> Option<Group> {
+        self.groups.remove(&group).or_else(|| {
+            let why = "what cannot be read may have been about it".to_owned();
+            self.may_hide_groups().then_some(Group::Quarantined { why })
+        })
+    }
+
     /// Groups that are quarantined, in order.
     pub fn quarantined(&self) -> impl Iterator<Item = RegionId> + '_ {
         self.groups

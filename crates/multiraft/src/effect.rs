@@ -186,6 +186,8 @@ pub enum ApplyTask {
 pub enum Refused {
     /// No such group on this store.
     NoGroup,
+    /// The replica here is quarantined: it takes no part until it was refilled.
+    Quarantined,
     /// Another replica leads, or none is known. Nothing was proposed.
     NotLeader {
         /// Who leads, if known.

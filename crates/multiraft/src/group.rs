@@ -565,6 +565,7 @@ impl Group {
             applied: self.applied,
             durable_applied: self.durable_applied,
             log_bytes: node.log_bytes(),
+            quarantine: None,
         }
     }
 }

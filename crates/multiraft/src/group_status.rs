@@ -27,4 +27,6 @@ pub struct GroupStatus {
     pub durable_applied: Index,
     /// Bytes of the log held in memory.
     pub log_bytes: usize,
+    /// Why it takes no part, if it does not.
+    pub quarantine: Option<String>,
 }

@@ -41,6 +41,7 @@ mod group;
 mod group_status;
 mod members;
 mod membership;
+mod quarantined;
 mod restore;
 mod shard;
 mod state_machine;
@@ -52,6 +53,7 @@ pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq, Unknow
 pub use event::Event;
 pub use group_status::GroupStatus;
 pub use membership::membership_codec;
+pub use quarantined::Quarantined;
 pub use restore::{RestoreError, restore};
 pub use shard::{GroupSpec, Shard, ShardConfig};
 pub use state_machine::{

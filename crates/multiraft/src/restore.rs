@@ -9,7 +9,7 @@
 //! | reaches the engine | at or past the log's start | normal | replay from the engine's position |
 //! | ends before the engine | anywhere | crash between install of a snapshot and its log record | the log restarts at the engine's position |
 //! | begins after the engine | | the engine lost what the log no longer has | refuse |
-//! | quarantined | | damage on disk | refuse, by name |
+//! | quarantined | | damage on disk | the replica is kept out ([`crate::Shard::add_quarantined`]) |
 
 use kontiki_log::{Group as LogGroup, Record};
 use kontiki_raft::Restored;
@@ -43,8 +43,9 @@ pub enum RestoreError {
         /// Where the log begins.
         start: Position,
     },
-    /// The log of the group is damaged.
-    #[error("{group}: the log is damaged ({why}); replace this replica")]
+    /// The log of the group is damaged: it may have promised what it does not remember. The store
+    /// can serve its other groups.
+    #[error("{group}: the log is damaged ({why})")]
     Quarantined {
         /// Which group.
         group: RegionId,

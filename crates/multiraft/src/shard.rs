@@ -14,6 +14,7 @@ use crate::Token;
 use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::event::Event;
 use crate::group::{Group, Records};
+use crate::quarantined::Quarantined;
 
 /// Most messages for unknown groups that one turn hands to the driver.
 const UNKNOWN_MAX: usize = 256;
@@ -60,6 +61,8 @@ pub struct GroupSpec {
 pub struct Shard {
     config: ShardConfig,
     groups: BTreeMap<RegionId, Group>,
+    /// Replicas that take no part, whatever is said to them.
+    quarantined: BTreeMap<RegionId, Quarantined>,
     /// Groups with something to drain.
     dirty: BTreeSet<RegionId>,
     /// When each group wants to hear of time, earliest first.
@@ -85,6 +88,7 @@ impl Shard {
         Self {
             config,
             groups: BTreeMap::new(),
+            quarantined: BTreeMap::new(),
             dirty: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             deadline_of: BTreeMap::new(),
@@ -124,7 +128,8 @@ impl Shard {
 
     /// No replica of this group is here, nor anything left of one.
     pub fn is_free(&self, id: RegionId) -> bool {
-        !self.groups.contains_key(&id) && !self.leaving.contains(&id)
+        let here = self.groups.contains_key(&id) || self.quarantined.contains_key(&id);
+        !here && !self.leaving.contains(&id)
     }
 
     /// Destroy the replica of a group: the log forgets it, the applier finishes what it has and
@@ -142,6 +147,18 @@ impl Shard {
         self.leaving.insert(id);
         self.early.apply.push(ApplyTask::Destroy { group: id });
         true
+    }
+
+    /// Keep the place of a replica whose log is damaged. It may have voted and acknowledged what it
+    /// does not remember, so it says nothing: no vote, no acknowledgement, no echo of a read round.
+    ///
+    /// # Panics
+    /// When the shard has the group already.
+    pub fn add_quarantined(&mut self, replica: Quarantined) {
+        let id = replica.group;
+        assert!(!self.groups.contains_key(&id), "{id} is here already");
+        let before = self.quarantined.insert(id, replica);
+        assert!(before.is_none(), "{id} is quarantined already");
     }
 
     /// Take in one event.
@@ -242,12 +259,14 @@ impl Shard {
 
     /// How one group stands.
     pub fn status(&self, group: RegionId) -> Option<GroupStatus> {
-        self.groups.get(&group).map(Group::status)
+        let kept_out = || self.quarantined.get(&group).map(Quarantined::status);
+        self.groups.get(&group).map(Group::status).or_else(kept_out)
     }
 
-    /// How all groups stand, in order of id.
+    /// How all groups stand: those that take part, then those that do not, each in order of id.
     pub fn statuses(&self) -> impl Iterator<Item = GroupStatus> + '_ {
-        self.groups.values().map(Group::status)
+        let kept_out = self.quarantined.values().map(Quarantined::status);
+        self.groups.values().map(Group::status).chain(kept_out)
     }
 
     /// The Raft node of a group, for checks in tests and simulation.
@@ -265,8 +284,9 @@ impl Shard {
 
     /// The driver decides; beyond the bound the sender learns by silence, as with any lost message.
     fn on_unknown(&mut self, unknown: Unknown) {
-        let leaving = self.leaving.contains(&unknown.group);
-        if !leaving && self.early.unknown.len() < UNKNOWN_MAX {
+        let id = &unknown.group;
+        let is_known = self.leaving.contains(id) || self.quarantined.contains_key(id);
+        if !is_known && self.early.unknown.len() < UNKNOWN_MAX {
             self.early.unknown.push(unknown);
         }
     }
@@ -278,9 +298,12 @@ impl Shard {
         token: Token,
         input: impl FnOnce(&mut Group, &ShardConfig, &mut Effects),
     ) {
-        match self.groups.get_mut(&id) {
-            Some(group) => input(group, &self.config, &mut self.early),
-            None => self.early.refused.push((token, Refused::NoGroup)),
+        if let Some(group) = self.groups.get_mut(&id) {
+            input(group, &self.config, &mut self.early);
+        } else {
+            let kept_out = self.quarantined.contains_key(&id);
+            let refused = if kept_out { Refused::Quarantined } else { Refused::NoGroup };
+            self.early.refused.push((token, refused));
         }
         self.touch(id);
     }

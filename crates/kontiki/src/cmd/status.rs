@@ -12,7 +12,7 @@ use crate::output::{Form, Out, count_text, size_text, table};
 
 /// Show stores, leaders, terms, positions and sizes
 ///
-/// Exits with 3 when a store does not answer or a region has no leader.
+/// Exits with 3 when a store does not answer, a region has no leader, or a replica is quarantined.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Status {
     #[command(flatten)]
@@ -237,8 +237,13 @@ fn plain(row: &StoreRow) -> String {
         .iter()
         .map(|r| {
             format!(
-                "r{} {} term={} commit={} applied={}",
-                r.region, r.role, r.term, r.commit, r.applied
+                "r{} {} term={} commit={} applied={}{}",
+                r.region,
+                r.role,
+                r.term,
+                r.commit,
+                r.applied,
+                r.quarantine.as_ref().map(|why| format!(" ({why})")).unwrap_or_default()
             )
         })
         .collect();
@@ -263,9 +268,21 @@ fn verdict(rows: &[StoreRow]) -> Result<(), Failure> {
     let leaderless = replicas()
         .map(|replica| replica.region)
         .find(|region| !replicas().any(|r| r.region == *region && r.role == "leader"));
-    match leaderless {
-        None => Ok(()),
-        Some(region) => Err(Failure::new(Code::Unavailable, format!("r{region} has no leader"))
-            .hint("an election takes about a second; ask again")),
+    if let Some(region) = leaderless {
+        return Err(Failure::new(Code::Unavailable, format!("r{region} has no leader"))
+            .hint("an election takes about a second; ask again"));
     }
+    let of_store = |row: &StoreRow, replica: &ReplicaRow| {
+        let why = replica.quarantine.as_ref()?;
+        let name = store_name(row.id);
+        let message = format!("r{} on {name} is quarantined: {why}", replica.region);
+        Some(Failure::new(Code::Unavailable, message).hint(
+            "the other stores serve the region; this replica takes no part until it is refilled",
+        ))
+    };
+    let quarantined = rows.iter().find_map(|row| {
+        let replicas = &row.facts.as_ref()?.replicas;
+        replicas.iter().find_map(|replica| of_store(row, replica))
+    });
+    quarantined.map_or(Ok(()), Err)
 }

@@ -59,6 +59,9 @@ impl AdminService {
             Refused::BadTarget => {
                 Status::invalid_argument("the target store has no voter that could lead now")
             }
+            Refused::Quarantined => {
+                Status::failed_precondition("the replica on this store is quarantined")
+            }
             other => Status::not_found(format!("{other:?}")),
         }
     }
@@ -175,6 +178,7 @@ impl AdminService {
             "candidate" => v1::Role::Candidate,
             "pre-candidate" => v1::Role::PreCandidate,
             "learner" => v1::Role::Learner,
+            "quarantined" => v1::Role::Quarantined,
             _ => v1::Role::Follower,
         };
         Some(v1::ReplicaStatus {
@@ -189,7 +193,7 @@ impl AdminService {
             applied_index: group.applied.0,
             log_bytes: group.log_bytes as u64,
             state_hash: hash.map(|h| v1::StateHash { index: h.applied.0, hash: h.hash }),
-            quarantine: String::new(),
+            quarantine: group.quarantine.clone().unwrap_or_default(),
         })
     }
 

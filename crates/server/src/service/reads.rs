@@ -45,6 +45,9 @@ pub(crate) fn accept(
     let (region, epoch) = (RegionId(region), epoch.map(Epoch::from).unwrap_or_default());
     let stale = batch.mode() == v1::ReadMode::Stale;
     let work = Work { node: Arc::clone(node), region, epoch, reads: batch.reads };
+    if node.host.is_quarantined(region) {
+        return pending.refuse(refusal::quarantined());
+    }
     if stale {
         return work.run_where_it_fits(pending);
     }

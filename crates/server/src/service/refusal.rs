@@ -25,6 +25,7 @@ pub(crate) fn of_write(node: &Node, region: RegionId, refused: Refused) -> Kind 
 /// A read that was not served, or anything else that changed nothing.
 pub(crate) fn of_read(node: &Node, region: RegionId, refused: Refused) -> Kind {
     match refused {
+        Refused::Quarantined => quarantined(),
         Refused::NoGroup => Kind::RegionNotFound(v1::RegionNotFound { region_id: region.0 }),
         Refused::NotLeader { leader: Some((_, store)) } if store != node.identity.store => {
             not_leader(node, region, Some(store))
@@ -51,6 +52,12 @@ pub(crate) fn of_read(node: &Node, region: RegionId, refused: Refused) -> Kind {
         }
         Refused::Reset(error) => Kind::Invalid(v1::Invalid { message: error.to_string() }),
     }
+}
+
+/// The replica here takes no part: another store serves the region.
+pub(crate) fn quarantined() -> Kind {
+    let message = "the replica on this store is quarantined, its log is damaged".to_owned();
+    Kind::Unavailable(v1::Unavailable { message })
 }
 
 fn not_leader(node: &Node, region: RegionId, leader: Option<StoreId>) -> Kind {

@@ -165,7 +165,7 @@ impl Machine {
         let Some(caller) = self.running().callers.remove(&token) else { return };
         let why = match refused {
             Refused::NotLeader { leader } => Why::NotLeader(leader.map(|(_, store)| store)),
-            Refused::NoGroup | Refused::BadTarget => Why::NotLeader(None),
+            Refused::NoGroup | Refused::Quarantined | Refused::BadTarget => Why::NotLeader(None),
             Refused::Busy
             | Refused::Transferring
             | Refused::TermMismatch { .. }

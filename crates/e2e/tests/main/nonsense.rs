@@ -1,92 +1,13 @@
-//! The real binary under real conditions: real sockets, real files, `kill -9`, nonsense.
+//! What cannot be meant gets a clear error and changes nothing.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use kontiki_e2e::{Cluster, run, wait_for};
-use rustix::process::Signal;
-use serde_json::Value;
+use kontiki_e2e::{Cluster, run};
 
-fn temporary() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a directory")
-}
-
-#[test]
-fn data_of_any_bytes_survives_commands_kills_and_restarts() {
-    let dir = temporary();
-    let cluster = Cluster::start(dir.path(), &[]);
-
-    cluster.kontiki(&["put", "hello", "world"], b"").ok();
-    assert_eq!(cluster.kontiki(&["get", "hello"], b"").ok().text().trim_end(), "world");
-    assert_eq!(cluster.kontiki(&["get", "missing"], b"").code, 1);
-    cluster.kontiki(&["cas", "hello", "--expect", "world", "--update", "there"], b"").ok();
-    assert_eq!(cluster.kontiki(&["cas", "hello", "--absent", "--update", "x"], b"").code, 1);
-    cluster.kontiki(&["put", "--hex", "00ff0a09", "0d0a00"], b"").ok();
-
-    // What load reads, dump writes, binary keys and values included.
-    let lines: Vec<String> = (0..1000).map(|n| format!("key-{n:04}\tvalue {n}\n")).collect();
-    let lines = lines.concat();
-    let file = dir.path().join("records.tsv");
-    std::fs::write(&file, &lines).expect("written");
-    cluster.kontiki(&["load", file.to_str().expect("text")], b"").ok();
-    let dump = cluster.kontiki(&["dump"], b"").ok().out;
-    assert_eq!(dump.split(|&byte| byte == b'\n').count(), 1003);
-    let again = dir.path().join("again.tsv");
-    std::fs::write(&again, &dump).expect("written");
-    cluster.kontiki(&["delete-range", "--prefix", "key-"], b"").ok();
-    assert_eq!(cluster.kontiki(&["get", "key-0500"], b"").code, 1);
-    cluster.kontiki(&["load", again.to_str().expect("text")], b"").ok();
-    assert_eq!(cluster.kontiki(&["dump"], b"").ok().out, dump);
-
-    // The leader dies; the others go on; it comes back.
-    let leader = cluster.leader();
-    leader.signal(Signal::KILL);
-    let killed = Instant::now();
-    cluster.kontiki(&["put", "after", "the kill"], b"").ok();
-    let outage = killed.elapsed();
-    assert!(outage < Duration::from_secs(8), "no write for {outage:?} after a kill");
-    wait_for("the store to be started again", Duration::from_secs(20), || {
-        let now = cluster.stores().into_iter().find(|store| store.id == leader.id)?;
-        (now.pid != 0 && now.pid != leader.pid).then_some(())
-    });
-    cluster.leader();
-    let dump = cluster.kontiki(&["dump"], b"").ok().out;
-
-    // Everything ends on SIGTERM, and a new start finds the data.
-    assert_eq!(cluster.end(Signal::TERM), 0);
-    let cluster = Cluster::start(dir.path(), &[]);
-    assert_eq!(cluster.kontiki(&["dump"], b"").ok().out, dump);
-    assert_eq!(cluster.end(Signal::INT), 0);
-}
-
-#[test]
-fn chaos_finds_nothing_lost_doubled_or_stale() {
-    let dir = temporary();
-    let json = dir.path().join("chaos.json");
-    let json = json.to_str().expect("text");
-    for (engine, pause) in [("fjall", None), ("memory", None), ("fjall", Some("2s"))] {
-        let mut args = vec!["chaos", "--kill", "1s", "--for", "8s"];
-        args.extend(["--engine", engine, "--json", json]);
-        args.extend(pause.iter().flat_map(|pause| ["--pause", pause]));
-        let words = "/usr/share/dict/words";
-        if Path::new(words).exists() {
-            args.extend(["--input", words]);
-        }
-        let output = run(&args, b"");
-        let report = std::fs::read_to_string(json).unwrap_or_default();
-        assert_eq!(output.code, 0, "{engine}: {report}\n{output:?}");
-        let report: Value = serde_json::from_str(&report).expect("a report");
-        for zero in ["lost", "doubled", "stale_reads"] {
-            assert_eq!(report[zero], 0, "{engine}: {report}");
-        }
-        assert_eq!(report["replicas_equal"], true, "{engine}: {report}");
-        let faults = report["kills"].as_u64().zip(report["pauses"].as_u64());
-        assert!(faults.is_some_and(|(kills, pauses)| kills + pauses >= 3), "{engine}: {report}");
-        assert!(report["acked"].as_u64() > Some(100), "{engine}: {report}");
-    }
-}
+use crate::temporary;
 
 #[test]
 fn nonsense_on_every_port_changes_nothing() {
