@@ -4,7 +4,7 @@
 //! only once term and vote are durable, otherwise a crash could make a peer vote twice
 //! (jraft#1245); a pre-vote promises nothing and leaves at once.
 
-use kontiki_types::{Body, Message, PeerId, PeerRole, Position, Term};
+use kontiki_types::{Body, Message, PeerId, Position, Term};
 
 use crate::roles::Transition;
 use crate::shared::Shared;
@@ -21,8 +21,9 @@ pub(crate) enum Occasion {
 
 /// May this peer campaign? Learners never do (NuRaft#553), nor a replica without a membership, nor
 /// one of the priority that never leads, nor one whose state machine is being replaced, nor one
-/// that knows it was removed. A peer that an *uncommitted* membership leaves out may: it can be
-/// needed to commit it (openraft#2091).
+/// that knows it was removed. Whoever had a vote before an *uncommitted* membership took it may
+/// still: the voters of before need somebody with the longest log, and that can be this peer,
+/// removed (openraft#2091) or demoted.
 pub(crate) fn may_campaign(shared: &Shared) -> bool {
     if shared.applying.install.is_some() || shared.removed {
         return false;
@@ -30,12 +31,8 @@ pub(crate) fn may_campaign(shared: &Shared) -> bool {
     if priority::of(shared, shared.config.id) == Priority::NEVER {
         return false;
     }
-    let membership = shared.membership();
-    if let Some(peer) = membership.peer(shared.config.id) {
-        return peer.role != PeerRole::Learner;
-    }
-    let leaving = shared.memberships.current_index() > shared.applying.commit();
-    leaving && !membership.is_empty()
+    let mut live = shared.memberships.live(shared.applying.commit());
+    live.any(|membership| membership.is_voter(shared.config.id))
 }
 
 /// Answer a pre-vote: yes when this log is not newer, no leader is alive, and the candidate's term
