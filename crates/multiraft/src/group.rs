@@ -3,18 +3,19 @@
 //! The shard calls the inputs while a turn collects events, then [`Group::drain`] once to turn
 //! what the node wants into effects. Nothing here talks to the world.
 
+mod proposals;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use kontiki_codec::{membership, payloads};
 use kontiki_log::Record;
 use kontiki_raft::{
-    Batch, ChangeError, ChangeFailure, Node, Notice, ProposeError, ReadError, ReadId, Seq, StoreOp,
-    TransferError,
+    Batch, ChangeError, ChangeFailure, Node, Notice, ReadError, ReadId, Seq, StoreOp, TransferError,
 };
 use kontiki_types::{
     Entry, EntryKind, Index, Membership, MembershipChange, Message, Moment, PeerId, Position,
-    ReadMode, RegionId, SnapshotMeta, StoreId, Term, limits,
+    ReadMode, RegionId, SnapshotMeta, StoreId, Term,
 };
 
 use crate::GroupStatus;
@@ -47,7 +48,6 @@ pub(crate) struct Group {
     id: RegionId,
     node: Node,
     members: Members,
-    batch: Batch,
     /// Collected during a turn, merged at its end.
     proposals: Vec<Proposal>,
     /// Who waits for an entry that this peer proposed, in order of index.
@@ -74,6 +74,8 @@ pub(crate) struct Group {
     unapplied_bytes: usize,
     /// Who waits for the end of a transfer, and to whom it goes.
     transfers: Vec<(Option<PeerId>, Token)>,
+    /// Whoever waits for an entry up to here was told that it is committed.
+    told: Index,
     /// Spool of the snapshot being installed.
     spool: u64,
 }
@@ -85,7 +87,6 @@ impl Group {
             id,
             node,
             members: Members::default(),
-            batch: Batch::default(),
             proposals: Vec::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -99,6 +100,7 @@ impl Group {
             syncing_applied: applied,
             unapplied_bytes: 0,
             transfers: Vec::new(),
+            told: Index(0),
             spool: 0,
         }
     }
@@ -196,14 +198,27 @@ impl Group {
         self.node.on_snapshot_installed(meta, ok, now);
     }
 
-    /// Nothing reaches this store; true when a peer of this group lives there.
-    pub(crate) fn on_unreachable(&mut self, store: StoreId, now: Moment) -> bool {
-        let peers: Vec<PeerId> =
-            self.node.membership().peers().filter(|p| p.store == store).map(|p| p.id).collect();
-        for &peer in &peers {
+    /// Nothing reaches this store.
+    pub(crate) fn on_unreachable(&mut self, store: StoreId, now: Moment) {
+        let peers = self.node.membership().peers().filter(|peer| peer.store == store);
+        for peer in peers.map(|peer| peer.id).collect::<Vec<_>>() {
             self.node.on_unreachable(peer, now);
         }
-        !peers.is_empty()
+    }
+
+    /// A store that this replica relies on in its sleep is silent.
+    pub(crate) fn wake(&mut self, now: Moment) {
+        self.node.wake(now);
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.node.is_asleep()
+    }
+
+    /// The stores of the peers this replica relies on in its sleep.
+    pub(crate) fn sleeps_beside(&self) -> Vec<StoreId> {
+        let peers = self.node.sleeps_beside().into_iter();
+        peers.filter_map(|peer| self.node.peer(peer)).map(|peer| peer.store).collect()
     }
 
     pub(crate) fn on_transfer(
@@ -303,79 +318,42 @@ impl Group {
         &mut self,
         task: TaskSeq,
         now: Moment,
+        config: &ShardConfig,
+        batch: &mut Batch,
         records: &mut Records,
         effects: &mut Effects,
     ) {
         self.propose_collected(now, effects);
-        let mut batch = std::mem::take(&mut self.batch);
         loop {
-            self.node.take(&mut batch);
+            self.node.take(batch);
             if let Some(op) = batch.store.take() {
                 self.drain_store(op, task, records);
             }
             self.drain_notices(&mut batch.notices, effects);
             self.drain_messages(&mut batch.send, records, effects);
-            self.drain_reads(&mut batch, effects);
+            self.drain_reads(batch, effects);
+            if config.tell_committed {
+                self.tell_committed(effects);
+            }
             if batch.apply.is_empty() {
                 break;
             }
             self.drain_apply(&mut batch.apply, effects);
         }
-        self.batch = batch;
         self.release_reads(effects);
-    }
-
-    fn propose_collected(&mut self, now: Moment, effects: &mut Effects) {
-        if self.proposals.is_empty() {
-            return;
+        if self.node.is_asleep() {
+            self.shrink();
         }
-        let mut proposals = std::mem::take(&mut self.proposals);
-        let mut rest = proposals.drain(..).peekable();
-        while let Some(first) = rest.next() {
-            let mut builder = payloads::Builder::default();
-            let mut tokens = vec![first.token];
-            let mut bytes = first.payload.len();
-            builder.push(&first.payload);
-            while let Some(next) = rest.next_if(|next| {
-                next.expected_term == first.expected_term
-                    && builder.bytes() + next.payload.len() < limits::ENTRY_BYTES_MAX / 2
-            }) {
-                builder.push(&next.payload);
-                bytes += next.payload.len();
-                tokens.push(next.token);
-            }
-            let entry = Waiting { position: Position::ZERO, bytes, tokens };
-            self.propose_entry(builder.finish(), first.expected_term, entry, now, effects);
-        }
-        drop(rest);
-        self.proposals = proposals;
     }
 
-    fn propose_entry(
-        &mut self,
-        data: Bytes,
-        expected_term: Option<Term>,
-        mut entry: Waiting,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        let refused = match self.node.propose(data, expected_term, now) {
-            Ok(position) => {
-                entry.position = position;
-                self.waiting.push_back(entry);
-                return;
-            }
-            Err(ProposeError::NotLeader { .. }) => Refused::NotLeader { leader: self.leader() },
-            Err(ProposeError::Busy) => Refused::Busy,
-            Err(ProposeError::Transferring) => Refused::Transferring,
-            Err(ProposeError::TermMismatch { current }) => Refused::TermMismatch { current },
-        };
-        self.refuse(entry, refused, effects);
-    }
-
-    fn refuse(&mut self, entry: Waiting, refused: Refused, effects: &mut Effects) {
-        self.waiting_bytes -= entry.bytes;
-        effects.refused.extend(entry.tokens.into_iter().map(|token| (token, refused)));
+    /// Nothing happens here for a while: give back what memory was kept for the next time.
+    fn shrink(&mut self) {
+        self.proposals.shrink_to_fit();
+        self.waiting.shrink_to_fit();
+        self.in_flight.shrink_to_fit();
+        self.gated.shrink_to_fit();
+        self.transfers.shrink_to_fit();
+        self.node.shrink();
     }
 
     fn drain_store(&mut self, op: StoreOp, task: TaskSeq, records: &mut Records) {
@@ -392,6 +370,7 @@ impl Group {
         }
         records.must_sync |= !op.lazy;
         records.used = true;
+        records.groups.push(group);
         self.in_flight.push_back(InFlight { task, seq: op.seq });
     }
 
@@ -481,20 +460,6 @@ impl Group {
         Committed { position, kind }
     }
 
-    /// Who waits for the entry at this position; whoever waited for an entry that it replaced is
-    /// told so.
-    fn tokens_at(&mut self, position: Position, effects: &mut Effects) -> Vec<Token> {
-        while self.waiting.front().is_some_and(|first| first.position.index <= position.index) {
-            let Some(first) = self.waiting.pop_front() else { break };
-            if first.position == position {
-                self.waiting_bytes -= first.bytes;
-                return first.tokens;
-            }
-            self.refuse(first, Refused::LeadershipLost, effects);
-        }
-        Vec::new()
-    }
-
     fn drain_notices(&mut self, notices: &mut Vec<Notice>, effects: &mut Effects) {
         for notice in notices.drain(..) {
             match &notice {
@@ -576,6 +541,8 @@ pub(crate) struct Records {
     pub(crate) list: Vec<Record>,
     pub(crate) gated: Vec<Outbound>,
     pub(crate) must_sync: bool,
+    /// The groups whose operations are part of the task.
+    pub(crate) groups: Vec<RegionId>,
     /// Some group's operation is part of the task, records or not.
     pub(crate) used: bool,
 }

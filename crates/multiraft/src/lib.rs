@@ -47,6 +47,7 @@ mod shard;
 mod state_machine;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use applier::{Applier, OpenSnapshot, Round};
 pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq, Unknown};
@@ -59,3 +60,4 @@ pub use shard::{GroupSpec, Shard, ShardConfig};
 pub use state_machine::{
     Committed, CommittedKind, Error, Payload, SnapshotSource, StateMachine, Token,
 };
+pub use watch::STORES;

@@ -3,10 +3,11 @@
 //! The driver's loop is: feed events with [`Shard::on_event`], feed time with [`Shard::on_time`],
 //! drain once with [`Shard::take_effects`], execute, repeat. A turn may hold any number of events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use kontiki_log::Record;
-use kontiki_raft::{Config as RaftConfig, Node, Restored};
+use kontiki_raft::{Batch, Config as RaftConfig, Node, Restored};
 use kontiki_types::{Moment, RegionId};
 
 use crate::GroupStatus;
@@ -15,6 +16,7 @@ use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::event::Event;
 use crate::group::{Group, Records};
 use crate::quarantined::Quarantined;
+use crate::watch::{self, STORES, Watch};
 
 /// Most messages for unknown groups that one turn hands to the driver.
 const UNKNOWN_MAX: usize = 256;
@@ -33,6 +35,14 @@ pub struct ShardConfig {
     /// A group's log beyond this is compacted even if a live follower still needs it; that
     /// follower then gets a snapshot. Default 256 MiB.
     pub retain_bytes_max: usize,
+    /// Tell callers of [`Event::Propose`] when their entry is committed, by
+    /// [`Effects::committed`]. Default: not.
+    pub tell_committed: bool,
+    /// A store that sleeping groups rely on and that is silent for so long is taken to be dead.
+    /// Default 2 s.
+    pub store_timeout: Duration,
+    /// The groups that slept beside it are woken evenly over so long. Default 5 s.
+    pub wake_spread: Duration,
 }
 
 impl Default for ShardConfig {
@@ -43,6 +53,9 @@ impl Default for ShardConfig {
             sync_engine_every_bytes: 64 * MIB,
             retain_bytes: 16 * MIB,
             retain_bytes_max: 256 * MIB,
+            tell_committed: false,
+            store_timeout: Duration::from_secs(2),
+            wake_spread: Duration::from_secs(5),
         }
     }
 }
@@ -60,7 +73,8 @@ pub struct GroupSpec {
 /// Many Raft groups as one pure event loop.
 pub struct Shard {
     config: ShardConfig,
-    groups: BTreeMap<RegionId, Group>,
+    /// Boxed: the tree keeps half its places free, and a group is not small.
+    groups: BTreeMap<RegionId, Box<Group>>,
     /// Replicas that take no part, whatever is said to them.
     quarantined: BTreeMap<RegionId, Quarantined>,
     /// Groups with something to drain.
@@ -69,8 +83,14 @@ pub struct Shard {
     deadlines: BTreeSet<(Moment, RegionId)>,
     /// The deadline each group has in `deadlines`.
     deadline_of: BTreeMap<RegionId, Moment>,
+    /// Watches stores for the groups that sleep.
+    watch: Watch,
     /// Number of the newest log task.
     task: TaskSeq,
+    /// Log tasks under way, oldest first, with the groups that have a part in them.
+    tasks: VecDeque<(TaskSeq, Vec<RegionId>)>,
+    /// What one node wants; shared, because a group that is idle needs none.
+    batch: Batch,
     /// Effects that came up while events were taken in.
     early: Effects,
     /// Records of compactions, births and deaths that ride on the next log task.
@@ -85,6 +105,7 @@ pub struct Shard {
 impl Shard {
     /// A shard without groups.
     pub fn new(config: ShardConfig) -> Self {
+        let watch = Watch::new(config.store_timeout, config.wake_spread);
         Self {
             config,
             groups: BTreeMap::new(),
@@ -92,7 +113,10 @@ impl Shard {
             dirty: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             deadline_of: BTreeMap::new(),
+            watch,
             task: TaskSeq(0),
+            tasks: VecDeque::new(),
+            batch: Batch::default(),
             early: Effects::default(),
             records: Vec::new(),
             leaving: BTreeSet::new(),
@@ -107,7 +131,7 @@ impl Shard {
     /// When the shard has it already.
     pub fn add_group(&mut self, spec: GroupSpec, now: Moment) {
         let id = spec.group;
-        let group = Group::new(id, Node::new(spec.raft, spec.restored, now));
+        let group = Box::new(Group::new(id, Node::new(spec.raft, spec.restored, now)));
         let before = self.groups.insert(id, group);
         assert!(before.is_none(), "{id} is here already");
         self.touch(id);
@@ -142,6 +166,7 @@ impl Shard {
         let Some(group) = self.groups.remove(&id) else { return false };
         group.destroy(&mut self.early);
         self.set_deadline(id, None);
+        self.watch.wake(id);
         self.dirty.remove(&id);
         self.records.push(Record::Forget { group: id });
         self.leaving.insert(id);
@@ -172,7 +197,12 @@ impl Shard {
             Event::Read { group, token, mode } => {
                 self.ask(group, token, |g, _, early| g.on_read(token, mode, now, early));
             }
+            Event::Message { group: STORES, store, message } => {
+                self.watch.heard(store, now);
+                self.early.send.extend(watch::answer(store, &message));
+            }
             Event::Message { group, store, message } => {
+                self.watch.heard(store, now);
                 if self.groups.contains_key(&group) {
                     self.with(group, |g| g.on_message(store, message, now));
                 } else {
@@ -197,11 +227,11 @@ impl Shard {
             }
             Event::EngineSynced => self.on_engine_synced(),
             Event::Unreachable { store } => {
-                let groups = self.groups.iter_mut();
-                let touched: Vec<RegionId> = groups
-                    .filter_map(|(&id, g)| g.on_unreachable(store, now).then_some(id))
-                    .collect();
-                self.dirty.extend(touched);
+                // Who sleeps beside it is woken by the watch, not all at once.
+                let awake = self.deadline_of.keys().filter(|id| !self.watch.is_asleep(**id));
+                for id in awake.copied().collect::<Vec<_>>() {
+                    self.with(id, |g| g.on_unreachable(store, now));
+                }
             }
             Event::Transfer { group, to, token } => {
                 self.ask(group, token, |g, _, early| g.on_transfer(to, token, now, early));
@@ -217,6 +247,9 @@ impl Shard {
 
     /// Let every group whose deadline has come know the time.
     pub fn on_time(&mut self, now: Moment) {
+        for id in self.watch.on_time(now, &mut self.early.send) {
+            self.with(id, |g| g.wake(now));
+        }
         while let Some(&(deadline, id)) = self.deadlines.first() {
             if deadline > now {
                 return;
@@ -229,7 +262,8 @@ impl Shard {
 
     /// When [`Shard::on_time`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.deadlines.first().map(|&(deadline, _)| deadline)
+        let first = self.deadlines.first().map(|&(deadline, _)| deadline);
+        first.into_iter().chain(self.watch.next_deadline()).min()
     }
 
     /// End of the turn: everything the groups want, in `effects`, which is cleared first.
@@ -241,13 +275,20 @@ impl Shard {
         records.list.append(&mut self.records);
         while let Some(id) = self.dirty.pop_first() {
             let Some(group) = self.groups.get_mut(&id) else { continue };
-            group.drain(task, now, &mut records, effects);
+            group.drain(task, now, &self.config, &mut self.batch, &mut records, effects);
             let deadline = group.next_deadline();
+            if group.is_asleep() != self.watch.is_asleep(id) {
+                self.watch.wake(id);
+                if group.is_asleep() {
+                    self.watch.sleep(id, group.sleeps_beside(), now);
+                }
+            }
             self.set_deadline(id, deadline);
         }
         if records.used || !records.list.is_empty() {
             self.task = task;
             self.count_logged(&records, effects);
+            self.tasks.push_back((task, std::mem::take(&mut records.groups)));
             effects.log = Some(LogTask {
                 seq: task,
                 lazy: !records.must_sync && records.gated.is_empty(),
@@ -260,18 +301,18 @@ impl Shard {
     /// How one group stands.
     pub fn status(&self, group: RegionId) -> Option<GroupStatus> {
         let kept_out = || self.quarantined.get(&group).map(Quarantined::status);
-        self.groups.get(&group).map(Group::status).or_else(kept_out)
+        self.groups.get(&group).map(|group| group.status()).or_else(kept_out)
     }
 
     /// How all groups stand: those that take part, then those that do not, each in order of id.
     pub fn statuses(&self) -> impl Iterator<Item = GroupStatus> + '_ {
         let kept_out = self.quarantined.values().map(Quarantined::status);
-        self.groups.values().map(Group::status).chain(kept_out)
+        self.groups.values().map(|group| group.status()).chain(kept_out)
     }
 
     /// The Raft node of a group, for checks in tests and simulation.
     pub fn node(&self, group: RegionId) -> Option<&Node> {
-        self.groups.get(&group).map(Group::node)
+        self.groups.get(&group).map(|group| group.node())
     }
 
     fn with(&mut self, id: RegionId, input: impl FnOnce(&mut Group)) {
@@ -314,9 +355,11 @@ impl Shard {
 
     fn on_log_synced(&mut self, task: TaskSeq, now: Moment) {
         assert!(task <= self.task, "{task:?} synced, newest is {:?}", self.task);
-        for (&id, group) in &mut self.groups {
-            if group.on_log_synced(task, now) {
-                self.dirty.insert(id);
+        while self.tasks.front().is_some_and(|(oldest, _)| *oldest <= task) {
+            for id in self.tasks.pop_front().map(|(_, ids)| ids).into_iter().flatten() {
+                if self.groups.get_mut(&id).is_some_and(|group| group.on_log_synced(task, now)) {
+                    self.dirty.insert(id);
+                }
             }
         }
     }

@@ -114,6 +114,11 @@ impl Durability {
         })
     }
 
+    /// Give back memory kept for the next time.
+    pub(crate) fn shrink(&mut self) {
+        self.pending.shrink_to_fit();
+    }
+
     /// All operations up to `seq` are durable.
     ///
     /// # Panics

@@ -211,6 +211,11 @@ impl Log {
         self.through_bytes() - self.start_bytes
     }
 
+    /// Give back memory kept for the next time.
+    pub(crate) fn shrink(&mut self) {
+        self.slots.shrink_to_fit();
+    }
+
     /// All entries, oldest first.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {

@@ -249,6 +249,14 @@ impl Node {
         self.shared.compact(to)
     }
 
+    /// Nothing will happen for a while: give back memory kept for the next time.
+    pub fn shrink(&mut self) {
+        self.shared.shrink();
+        if let Role::Leader(leader) = &mut self.role {
+            leader.shrink();
+        }
+    }
+
     // ---- outputs ----
 
     /// Move what is to be done into the batch; call after each round of inputs.

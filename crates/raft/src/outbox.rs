@@ -51,6 +51,14 @@ impl Outbox {
         self.notices.retain(|notice| !matches!(notice, Notice::SnapshotWanted { .. }));
     }
 
+    /// Give back memory kept for the next time.
+    pub(crate) fn shrink(&mut self) {
+        self.send.shrink_to_fit();
+        self.reads.shrink_to_fit();
+        self.reads_failed.shrink_to_fit();
+        self.notices.shrink_to_fit();
+    }
+
     /// Move everything into the batch.
     pub(crate) fn drain_into(&mut self, batch: &mut Batch) {
         batch.send.append(&mut self.send);

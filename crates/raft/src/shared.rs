@@ -289,6 +289,13 @@ impl Shared {
         self.send_after(self.durability.gate_of_ballot(), to, body);
     }
 
+    /// Give back memory kept for the next time.
+    pub(crate) fn shrink(&mut self) {
+        self.outbox.shrink();
+        self.log.shrink();
+        self.durability.shrink();
+    }
+
     // ---- numbers ----
 
     /// A moment between one and two election timeouts from now, so that peers seldom campaign at

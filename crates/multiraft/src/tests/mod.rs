@@ -1,6 +1,7 @@
 //! Shards and appliers of several stores in one struct: what only shows where groups come, change
 //! and go. How one group behaves is tested in `kontiki_raft`.
 
+mod idle;
 mod machine;
 mod membership;
 mod stores;

@@ -57,6 +57,11 @@ impl Inflight {
         }
     }
 
+    /// Give back memory kept for the next time.
+    pub(crate) fn shrink(&mut self) {
+        self.appends.shrink_to_fit();
+    }
+
     /// What was on its way is given up.
     pub(crate) fn reset(&mut self) {
         self.appends.clear();

@@ -168,6 +168,13 @@ impl Leader {
         own.into_iter().chain(transfer).chain(self.changing.next_deadline()).min()
     }
 
+    /// Give back memory kept for the next time.
+    pub(crate) fn shrink(&mut self) {
+        for progress in &mut self.followers {
+            progress.inflight.shrink();
+        }
+    }
+
     /// The reign ends: whoever waits is told.
     pub(crate) fn leave(&mut self, shared: &mut Shared) {
         self.reads.fail_all(shared);
