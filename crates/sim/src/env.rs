@@ -166,7 +166,8 @@ impl Env {
     /// Sends a packet: the network decides whether and when it arrives.
     #[expect(clippy::needless_pass_by_value, reason = "a packet that is sent is given away")]
     pub fn send(&mut self, from: Address, to: Address, packet: Packet) {
-        let arrivals = self.network.arrivals(from, to, self.now, &mut self.marks);
+        let copies = if packet.may_repeat() { 2 } else { 1 };
+        let arrivals = self.network.arrivals(from, to, copies, self.now, &mut self.marks);
         for at in arrivals.into_iter().flatten() {
             self.trace.mix(at.0);
             let packet = self.damaged(packet.clone());

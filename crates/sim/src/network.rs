@@ -41,11 +41,12 @@ impl Network {
         Self { options, rng, blocked: BTreeMap::new(), latest: BTreeMap::new(), burst: 0 }
     }
 
-    /// When a packet sent now arrives; nothing if it is lost, twice if it is doubled.
+    /// When a packet sent now arrives; nothing if it is lost, twice if it is doubled and may be.
     pub fn arrivals(
         &mut self,
         from: Address,
         to: Address,
+        copies_max: usize,
         now: Moment,
         marks: &mut Marks,
     ) -> [Option<Moment>; 2] {
@@ -53,7 +54,8 @@ impl Network {
             return [None, None];
         }
         let first = self.arrival(from, to, now, marks);
-        let second = self.rng.chance(self.options.duplication).then(|| {
+        let is_doubled = copies_max > 1 && self.rng.chance(self.options.duplication);
+        let second = is_doubled.then(|| {
             marks.hit(Mark::PacketDuplicated);
             self.arrival(from, to, now, marks)
         });
@@ -156,12 +158,12 @@ mod tests {
         let mut marks = Marks::default();
         network.block(A, B);
         network.block(A, B);
-        assert_eq!(network.arrivals(A, B, Moment(0), &mut marks), [None, None]);
-        assert!(network.arrivals(B, A, Moment(0), &mut marks)[0].is_some());
+        assert_eq!(network.arrivals(A, B, 2, Moment(0), &mut marks), [None, None]);
+        assert!(network.arrivals(B, A, 2, Moment(0), &mut marks)[0].is_some());
         network.unblock(A, B);
-        assert_eq!(network.arrivals(A, B, Moment(0), &mut marks), [None, None]);
+        assert_eq!(network.arrivals(A, B, 2, Moment(0), &mut marks), [None, None]);
         network.unblock(A, B);
-        assert!(network.arrivals(A, B, Moment(0), &mut marks)[0].is_some());
+        assert!(network.arrivals(A, B, 2, Moment(0), &mut marks)[0].is_some());
     }
 
     #[test]
@@ -173,7 +175,7 @@ mod tests {
         let mut marks = Marks::default();
         let mut last = Moment(0);
         for now in 0..1000 {
-            let at = network.arrivals(A, B, Moment(now), &mut marks)[0].expect("no loss");
+            let at = network.arrivals(A, B, 2, Moment(now), &mut marks)[0].expect("no loss");
             assert!(at >= last);
             last = at;
         }
@@ -189,7 +191,7 @@ mod tests {
         });
         let mut marks = Marks::default();
         let arrivals: Vec<_> =
-            (0..1000).map(|now| network.arrivals(A, B, Moment(now), &mut marks)).collect();
+            (0..1000).map(|now| network.arrivals(A, B, 2, Moment(now), &mut marks)).collect();
         let lost = arrivals.iter().filter(|a| a[0].is_none()).count();
         let doubled = arrivals.iter().filter(|a| a[1].is_some()).count();
         let firsts: Vec<_> = arrivals.iter().filter_map(|a| a[0]).collect();

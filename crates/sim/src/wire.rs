@@ -87,6 +87,15 @@ pub enum Packet {
     },
 }
 
+impl Packet {
+    /// True when the network may deliver it twice. What travels on a stream of the client library
+    /// is never repeated: a stream is a connection. The library rests on it, as it believes a store
+    /// that says "nothing was changed"; a second copy could still change something later.
+    pub fn may_repeat(&self) -> bool {
+        !matches!(self, Self::Batches { .. } | Self::Answers { .. } | Self::Reset { .. })
+    }
+}
+
 /// A part of a snapshot stream.
 #[derive(Clone, Debug)]
 pub enum SnapshotPart {

@@ -153,12 +153,21 @@ impl Machine {
 
     /// Replicas that stop at the same index must hold the same.
     fn hash_rows(&mut self, env: &mut Env) {
+        // A store that could not go on stopped anywhere, perhaps in the middle of an install.
+        if self.has_failed {
+            return;
+        }
         let id = self.id;
         let running = self.running();
         let Some(cell) = running.descriptors.get(REGION) else { return };
         for state in cell.state_hashes() {
             let judged = env.safety.on_state_hash(id, state.applied, state.hash);
             env.judge(judged);
+        }
+        // While rows are replaced they are of no applied position: after a crash in a range delete
+        // the worker serves refusals before it goes on with the delete.
+        if cell.is_replacing() {
+            return;
         }
         let applied = cell.applied();
         if applied == running.hashed_at || !applied.0.is_multiple_of(HASH_EVERY_ENTRIES) {

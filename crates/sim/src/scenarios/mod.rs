@@ -5,10 +5,12 @@
 //! the situation really came up; one that passes without meeting it would prove nothing.
 
 mod answer_to_an_older_term;
+mod compared_while_replaced;
 mod damaged_snapshot_chunk;
 mod install_cut_off;
 mod old_leader_wakes_up;
 mod range_delete_within_a_payload;
+mod refused_and_executed_later;
 
 use std::time::Duration;
 
