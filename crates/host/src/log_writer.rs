@@ -89,7 +89,19 @@ impl<D: Disk> LogWriter<D> {
                 break;
             }
         }
+        self.end();
         self.keeper.stop();
+    }
+
+    /// A clean stop: what is written becomes durable, and the log says so. Damage to its end is then
+    /// known for damage at the next start and not taken for a torn write.
+    fn end(&mut self) {
+        if self.fatal.is_raised() {
+            return;
+        }
+        if let Err(error) = self.log.sync().and_then(|()| self.log.rest()) {
+            tracing::error!(%error, "the log did not come to rest");
+        }
     }
 
     fn write(&mut self, merged: &mut Merged) -> Result<(), kontiki_log::Error> {
@@ -125,5 +137,59 @@ impl Merged {
             self.newest = Some(task.seq);
             self.must_sync |= !task.lazy;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use kontiki_log::{Config, Group, SimDisk};
+    use kontiki_types::{HardState, Index, RegionId, Term};
+
+    use super::*;
+    use crate::transport::{Class, SnapshotPipe, Transport};
+
+    struct Nowhere;
+
+    impl Transport for Nowhere {
+        fn send(&self, _: kontiki_types::StoreId, _: Class, _: Bytes) -> bool {
+            false
+        }
+
+        fn open_snapshot(
+            &self,
+            _: kontiki_types::StoreId,
+            _: Bytes,
+        ) -> Result<Box<dyn SnapshotPipe>, String> {
+            Err("nowhere".to_owned())
+        }
+    }
+
+    #[test]
+    fn after_a_clean_stop_damage_to_the_last_frame_is_known_for_damage() {
+        let disk = SimDisk::new();
+        let config = Config { segment_bytes: 8192, ready_segments: 1, keep_segments: 2, salt: 7 };
+        let (log, _) = Log::open(disk.clone(), config.clone()).expect("opened");
+        let tasks = Arc::new(Mailbox::new(4));
+        let state = HardState { term: Term(3), vote: None, commit: Index(0) };
+        let records = vec![Record::HardState { group: RegionId(1), state }];
+        tasks.push(LogTask { seq: TaskSeq(1), records, gated: Vec::new(), lazy: false });
+        tasks.close();
+        let writer = LogWriter {
+            status: LogStatus::new(log.stats()),
+            log,
+            tasks,
+            shard: Arc::new(Mailbox::new(4)),
+            outbox: Outbox::new(Arc::new(Nowhere)),
+            keeper: SegmentKeeper::start(disk.clone()).expect("started"),
+            fatal: Fatal::new(Box::new(drop)),
+        };
+        writer.run();
+
+        // The body of the only frame: page of the header, head of frame and section, a byte in.
+        disk.flip("0000000000000001.log", 4096 + 82, 1);
+        let (_, found) = Log::open(disk, config).expect("opened");
+        let group = found.groups.get(&RegionId(1));
+        assert!(matches!(group, Some(Group::Quarantined { .. })), "{found:?}");
     }
 }

@@ -103,7 +103,8 @@ pub trait SnapshotSource: Send {
     /// What the snapshot replaces.
     fn meta(&self) -> &SnapshotMeta;
 
-    /// The next chunk, at most `limits::SNAPSHOT_CHUNK_BYTES` and a little.
+    /// The next chunk, at most `limits::SNAPSHOT_CHUNK_BYTES` and a little, framed and numbered by
+    /// `kontiki_codec::snapshot_chunk`: a receiver refuses a damaged one before it destroys anything.
     ///
     /// # Errors
     /// The storage failed; the transfer is given up.
