@@ -4,22 +4,26 @@
 //! A region keeps the outcomes of a session's requests until it learns, by `lowest`, that nobody
 //! will ask again. So request ids are handed out in order, and `lowest` is the least that is not
 //! over. A session is left for a fresh one
-//! - when it is half as old as regions remember unused ones, since an old id that asks to be opened
-//!   could be one that was forgotten together with the outcome that a retry looks for;
+//! - when it is half as old as regions remember unused ones;
 //! - when its window is nearly as wide as the outcomes a region keeps (one request is stuck while
 //!   thousands pass it);
 //! - when a region says that it does not know it.
 //!
 //! A session that was left lives on until its last request is over.
+//!
+//! A region is asked to open a session only while that is young. A region that does not know an
+//! older one may have forgotten it, together with the outcome that a retry looks for.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use kontiki_types::limits::{SESSION_OUTCOMES_MAX, SESSION_TTL_MS};
+use kontiki_types::limits::{SESSION_OPEN_MS, SESSION_OUTCOMES_MAX, SESSION_TTL_MS};
 use kontiki_types::{ClientId, Moment, RegionId, RequestId};
 
-/// How long a session may be opened and take new requests.
+/// How long a session takes new requests.
 pub const SESSION_AGE_MAX: Duration = Duration::from_millis(SESSION_TTL_MS / 2);
+/// How long regions are asked to open it.
+pub const SESSION_OPEN_MAX: Duration = Duration::from_millis(SESSION_OPEN_MS);
 /// Widest window of request ids, from the least outstanding one to the newest.
 pub const SESSION_WINDOW_MAX: usize = SESSION_OUTCOMES_MAX / 8 * 7;
 const _: () = assert!(SESSION_WINDOW_MAX < SESSION_OUTCOMES_MAX);
@@ -94,7 +98,7 @@ impl Sessions {
     /// What a batch to a region says about a session that has writes outstanding.
     pub fn standing(&self, client: ClientId, region: RegionId, now: Moment) -> Standing {
         let session = self.session(client);
-        let young = now.since(session.born) < SESSION_AGE_MAX;
+        let young = now.since(session.born) < SESSION_OPEN_MAX;
         let open = young && !session.known_at.contains(&region);
         Standing { lowest: RequestId(session.lowest), open }
     }
@@ -180,7 +184,7 @@ mod tests {
     fn a_session_is_opened_only_while_young_and_not_known_to_the_region() {
         let mut sessions = Sessions::new(ClientId(7), Moment::ZERO);
         let id = sessions.begin(Moment::ZERO, NO_DRAW);
-        let limit = Moment::ZERO + SESSION_AGE_MAX;
+        let limit = Moment::ZERO + SESSION_OPEN_MAX;
         let open =
             |sessions: &Sessions, region, now| sessions.standing(id.client, region, now).open;
         assert!(open(&sessions, R, limit - Duration::from_micros(1)));

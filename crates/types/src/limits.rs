@@ -16,10 +16,16 @@ pub const APPEND_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Most outcomes a region keeps per client session: the window of outstanding writes of a client.
 pub const SESSION_OUTCOMES_MAX: usize = 8192;
-/// Most sessions a region keeps; the one unused longest goes first.
+/// Most sessions a region keeps; the one unused longest goes first, or, if that was used a moment
+/// ago, no other is opened.
 pub const SESSIONS_MAX: usize = 65_536;
 /// A session unused for this long, in replicated milliseconds, is forgotten.
 pub const SESSION_TTL_MS: u64 = 60 * 60 * 1000;
+/// A session used within this time, in replicated milliseconds, is never forgotten to make room: a
+/// retry of a write whose answer was lost could open it again, and take effect twice.
+pub const SESSION_KEPT_MS: u64 = 2 * 60 * 1000;
+/// How old a session may be when a client still asks regions to open it, in its own milliseconds.
+pub const SESSION_OPEN_MS: u64 = SESSION_KEPT_MS / 2;
 /// Most rows one scan answers, and most bytes of keys and values.
 pub const SCAN_ROWS_MAX: usize = 10_000;
 /// See [`SCAN_ROWS_MAX`].
@@ -33,5 +39,7 @@ const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX <= APPEND_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX * 2 < MESSAGE_BYTES_MAX);
+// A session is not forgotten while its first requests may still be tried again.
+const _: () = assert!(SESSION_OPEN_MS < SESSION_KEPT_MS && SESSION_KEPT_MS < SESSION_TTL_MS);
 // A client's window of outstanding writes is at least one full batch.
 const _: () = assert!(BATCH_COMMANDS_MAX <= SESSION_OUTCOMES_MAX);

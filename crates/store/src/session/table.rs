@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kontiki_codec::outcome_record::Touch;
 use kontiki_codec::session::Session as Row;
-use kontiki_types::limits::{SESSION_OUTCOMES_MAX, SESSION_TTL_MS, SESSIONS_MAX};
+use kontiki_types::limits::{SESSION_KEPT_MS, SESSION_OUTCOMES_MAX, SESSION_TTL_MS, SESSIONS_MAX};
 use kontiki_types::{ClientId, Outcome, Refusal, RequestId};
 
 use crate::limits::{
@@ -64,7 +64,8 @@ impl Sessions {
     /// or opened.
     ///
     /// # Errors
-    /// [`Refusal::SessionUnknown`]: none of its commands may be carried out.
+    /// [`Refusal::SessionUnknown`] or, when there is no room for it, [`Refusal::SessionFull`]: none
+    /// of its commands may be carried out.
     pub(crate) fn begin(&mut self, touch: Touch) -> Result<(), Refusal> {
         self.now_ms = self.now_ms.max(touch.wall_ms);
         self.expire(touch.client);
@@ -74,10 +75,14 @@ impl Sessions {
             if !touch.open {
                 return Err(Refusal::SessionUnknown);
             }
+            self.evict(SESSIONS_MAX - 1);
+            if self.by_client.len() >= SESSIONS_MAX {
+                return Err(Refusal::SessionFull);
+            }
             self.insert(touch.client, Session::new(touch.lowest, self.now_ms));
         }
         self.use_session(touch);
-        self.evict(touch.client);
+        self.evict(SESSIONS_MAX);
         Ok(())
     }
 
@@ -95,8 +100,9 @@ impl Sessions {
         if let Some(outcome) = session.outcome(request) {
             return Known::Answered(outcome.clone());
         }
-        let full =
-            session.outcomes.len() >= SESSION_OUTCOMES_MAX || session.bytes >= SESSION_BYTES_MAX;
+        let full = session.outcomes.len() >= SESSION_OUTCOMES_MAX
+            || session.bytes >= SESSION_BYTES_MAX
+            || self.bytes >= SESSIONS_BYTES_MAX;
         if full { Known::Refused(Refusal::SessionFull) } else { Known::Fresh }
     }
 
@@ -201,12 +207,17 @@ impl Sessions {
         used_ms.saturating_add(SESSION_TTL_MS) < self.now_ms
     }
 
-    /// Makes room, the session unused longest first, but never at the cost of `client`.
-    fn evict(&mut self, client: ClientId) {
-        while self.by_client.len() > SESSIONS_MAX || self.bytes > SESSIONS_BYTES_MAX {
-            let oldest = self.by_use.iter().map(|&(_, oldest)| oldest).find(|&c| c != client);
-            let Some(oldest) = oldest else { break };
-            self.remove(oldest);
+    /// Makes room, the session unused longest first, but never at the cost of one that was used a
+    /// moment ago: its client may be trying again what was carried out and not answered, and would
+    /// open it anew. So there may be no room.
+    fn evict(&mut self, count_max: usize) {
+        while self.by_client.len() > count_max || self.bytes > SESSIONS_BYTES_MAX {
+            match self.by_use.first() {
+                Some(&(used_ms, oldest)) if used_ms + SESSION_KEPT_MS < self.now_ms => {
+                    self.remove(oldest);
+                }
+                _ => break,
+            }
         }
     }
 }
@@ -264,4 +275,61 @@ pub(crate) fn outcome_bytes(outcome: &Outcome) -> usize {
         _ => 0,
     };
     OUTCOME_OVERHEAD_BYTES + value
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use kontiki_types::limits::VALUE_BYTES_MAX;
+
+    use super::*;
+
+    fn touch(client: u64, wall_ms: u64) -> Touch {
+        Touch { client: ClientId(client), lowest: RequestId(1), open: true, wall_ms }
+    }
+
+    /// A table whose client 0 has a request that was carried out and not answered yet, as far as
+    /// the client knows: it will try again, and ask for its session to be opened.
+    fn waiting(at_ms: u64) -> Sessions {
+        let mut table = Sessions::at(at_ms);
+        table.begin(touch(0, at_ms)).expect("opened");
+        table.remember(ClientId(0), RequestId(1), Outcome::Done);
+        table
+    }
+
+    #[test]
+    fn a_session_used_a_moment_ago_is_not_forgotten_for_many_others() {
+        let mut table = waiting(1000);
+        let others = 1..SESSIONS_MAX as u64;
+        others.clone().for_each(|n| table.begin(touch(n, 1000)).expect("there is room"));
+        let late = 1000 + SESSION_KEPT_MS;
+        assert_eq!(table.begin(touch(others.end, late)), Err(Refusal::SessionFull));
+        table.begin(touch(0, late)).expect("it is there");
+        assert_eq!(table.known(ClientId(0), RequestId(1)), Known::Answered(Outcome::Done));
+        // Now client 1 is the one unused longest, and for long enough.
+        table.begin(touch(others.end, late + 1)).expect("there is room");
+        assert_eq!(table.len(), SESSIONS_MAX);
+        assert!(table.row(ClientId(0)).is_some() && table.row(ClientId(1)).is_none());
+    }
+
+    #[test]
+    fn nor_for_large_outcomes() {
+        let mut table = waiting(1000);
+        let previous = Some(Bytes::from(vec![0; VALUE_BYTES_MAX]));
+        let large = Outcome::Conditional { applied: true, previous };
+        let mut full = 0;
+        for client in 1..=2 * (SESSIONS_BYTES_MAX / VALUE_BYTES_MAX) as u64 {
+            table.begin(touch(client, 1000)).expect("there is room");
+            match table.known(ClientId(client), RequestId(1)) {
+                Known::Fresh => table.remember(ClientId(client), RequestId(1), large.clone()),
+                known => {
+                    assert_eq!(known, Known::Refused(Refusal::SessionFull));
+                    full += 1;
+                }
+            }
+        }
+        assert!(full > 0, "{} bytes", table.bytes);
+        table.begin(touch(0, 1000)).expect("it is there");
+        assert_eq!(table.known(ClientId(0), RequestId(1)), Known::Answered(Outcome::Done));
+    }
 }
