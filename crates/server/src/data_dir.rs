@@ -1,7 +1,9 @@
 //! The directory of a store: who it belongs to, in which format, and that nobody else uses it.
 //!
 //! ```text
-//! DIR/IDENT      text: format version, cluster id, store id; written once, never changed
+//! DIR/IDENT      text: format version, cluster id, store id, a number of its own; never changed
+//! DIR/STARTS     text: how often a process has started on it
+//! DIR/PEERS      text: in which life each other store was last seen (`known_stores.rs`)
 //! DIR/LOCK       held while the store runs (flock): a second process is refused
 //! DIR/log/       segments of the shared log
 //! DIR/engine/    the storage engine
@@ -18,8 +20,11 @@ use std::path::{Path, PathBuf};
 use kontiki_types::{ClusterId, StoreId};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::random::random_u64;
+
 /// The format this release writes. Raised when a directory of it could not be read by an older one.
 const FORMAT: u32 = 1;
+const STARTS: &str = "STARTS";
 
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +84,37 @@ pub enum Error {
     },
 }
 
+/// Which life of which directory a store is in: by this the others know a store that lost its data,
+/// or that came back with an old copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Incarnation {
+    /// Drawn at random when the directory was made.
+    pub directory: u32,
+    /// How often a process has started on it.
+    pub start: u32,
+}
+
+impl Incarnation {
+    /// As one number, for the handshake.
+    pub(crate) fn to_u64(self) -> u64 {
+        u64::from(self.directory) << 32 | u64::from(self.start)
+    }
+
+    /// The reverse of [`Self::to_u64`].
+    pub(crate) fn from_u64(number: u64) -> Self {
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("masked");
+        Self { directory: half(number >> 32), start: half(number) }
+    }
+}
+
 /// A directory that belongs to this store and is locked until this is dropped.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
     /// It was made just now.
     pub fresh: bool,
+    /// This life of it.
+    pub incarnation: Incarnation,
     _lock: File,
 }
 
@@ -111,13 +141,19 @@ impl DataDir {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(Error::InUse { dir });
         }
-        if known {
-            let text = std::fs::read_to_string(&ident).map_err(io)?;
-            check_ident(&dir, &text, cluster, store)?;
-        } else {
+        if !known {
             write_ident(path, cluster, store).map_err(io)?;
         }
-        Ok(Self { path: path.to_owned(), fresh: !known, _lock: lock })
+        let text = std::fs::read_to_string(&ident).map_err(io)?;
+        let directory = check_ident(&dir, &text, cluster, store)?;
+        let start = count_start(path).map_err(io)?;
+        let incarnation = Incarnation { directory, start };
+        Ok(Self { path: path.to_owned(), fresh: !known, incarnation, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A path inside.
@@ -138,16 +174,37 @@ fn has_foreign_files(path: &Path) -> std::io::Result<bool> {
 }
 
 fn write_ident(path: &Path, cluster: ClusterId, store: StoreId) -> std::io::Result<()> {
-    let text = format!("format {FORMAT}\ncluster {}\nstore {}\n", cluster.0, store.0);
-    let new = path.join("IDENT.new");
+    let directory = Incarnation::from_u64(random_u64()?).directory;
+    let (cluster, store) = (cluster.0, store.0);
+    let text =
+        format!("format {FORMAT}\ncluster {cluster}\nstore {store}\ndirectory {directory}\n");
+    replace_file(path, "IDENT", &text)
+}
+
+/// Counts one more start, durably: nothing is said to anyone under a number used before.
+fn count_start(path: &Path) -> std::io::Result<u32> {
+    let before = match std::fs::read_to_string(path.join(STARTS)) {
+        Ok(text) => text.trim().parse::<u32>().map_err(std::io::Error::other)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    let start = before.saturating_add(1);
+    replace_file(path, STARTS, &format!("{start}\n"))?;
+    Ok(start)
+}
+
+/// Writes a small file anew: after a crash it is the old one or the new one, whole.
+pub(crate) fn replace_file(dir: &Path, name: &str, text: &str) -> std::io::Result<()> {
+    let new = dir.join(format!("{name}.new"));
     let mut file = File::create(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&new, path.join("IDENT"))?;
-    File::open(path)?.sync_all()
+    std::fs::rename(&new, dir.join(name))?;
+    File::open(dir)?.sync_all()
 }
 
-fn check_ident(dir: &str, text: &str, cluster: ClusterId, store: StoreId) -> Result<(), Error> {
+/// Answers the number of the directory.
+fn check_ident(dir: &str, text: &str, cluster: ClusterId, store: StoreId) -> Result<u32, Error> {
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().parse::<u64>().ok()
@@ -164,7 +221,8 @@ fn check_ident(dir: &str, text: &str, cluster: ClusterId, store: StoreId) -> Res
         let (cluster, store) = (cluster.0, store.0);
         return Err(Error::OtherOwner { dir, found_cluster, found_store, cluster, store });
     }
-    Ok(())
+    // Directories made before they had a number share this one.
+    Ok(field("directory ").and_then(|number| u32::try_from(number).ok()).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -178,6 +236,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         assert!(DataDir::open(dir.path(), MINE.0, MINE.1).expect("made").fresh);
         assert!(!DataDir::open(dir.path(), MINE.0, MINE.1).expect("opened").fresh);
+        let third = DataDir::open(dir.path(), MINE.0, MINE.1).expect("opened").incarnation;
+        let fourth = DataDir::open(dir.path(), MINE.0, MINE.1).expect("opened").incarnation;
+        assert_eq!((third.start, fourth.start), (3, 4));
+        assert_eq!(third.directory, fourth.directory);
+        assert_eq!(Incarnation::from_u64(fourth.to_u64()), fourth);
+        let other = tempfile::tempdir().expect("a directory");
+        let other = DataDir::open(other.path(), MINE.0, MINE.1).expect("made").incarnation;
+        assert_ne!(other.directory, fourth.directory);
         for (cluster, store) in [(ClusterId(8), MINE.1), (MINE.0, StoreId(1))] {
             let error = DataDir::open(dir.path(), cluster, store).expect_err("refused");
             assert!(matches!(error, Error::OtherOwner { .. }), "{error}");

@@ -20,6 +20,7 @@ pub mod config;
 pub mod data_dir;
 mod error;
 mod image_file;
+mod known_stores;
 mod leaders;
 mod node;
 mod orders;

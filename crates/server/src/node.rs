@@ -24,6 +24,7 @@ use crate::config::{Config, EngineKind};
 use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::image_file::ImageFile;
+use crate::known_stores::KnownStores;
 use crate::leaders::Leaders;
 use crate::orders::Orders;
 use crate::random::random_u64;
@@ -33,6 +34,7 @@ use crate::transport::{Identity, Outbound};
 pub(crate) struct Node {
     pub(crate) identity: Identity,
     pub(crate) stores: BTreeMap<StoreId, String>,
+    pub(crate) known_stores: KnownStores,
     pub(crate) host: NodeHost,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) regions: Arc<Descriptors>,
@@ -55,8 +57,9 @@ impl Node {
     pub(crate) fn start(config: &Config, runtime: &Handle) -> Result<Arc<Self>, Error> {
         let started = Instant::now();
         let dir = DataDir::open(&config.data_dir, config.cluster, config.store)?;
-        let identity =
-            Identity { cluster: config.cluster, store: config.store, incarnation: random_u64()? };
+        let (cluster, store) = (config.cluster, config.store);
+        let identity = Identity { cluster, store, incarnation: dir.incarnation };
+        let known_stores = KnownStores::open(dir.path())?;
         let engine = open_engine(config, &dir)?;
         let background = Background::new();
         let opened = open_regions(config, &engine, &background)?;
@@ -84,6 +87,7 @@ impl Node {
         Ok(Arc::new(Self {
             identity,
             stores: config.stores.clone(),
+            known_stores,
             host,
             engine,
             regions,

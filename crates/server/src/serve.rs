@@ -1,6 +1,5 @@
 //! Listening: one port for clients, operators and other stores.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,11 +84,7 @@ async fn serve(
     listener: TcpListener,
     stopped: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    let peer = PeerService {
-        identity: node.identity,
-        stores: node.stores.keys().copied().collect::<BTreeSet<_>>(),
-        host: node.host.clone(),
-    };
+    let peer = PeerService { node: Arc::clone(&node) };
     let kv = KvServer::new(KvService { node: Arc::clone(&node) })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);

@@ -1,10 +1,10 @@
 //! What other stores say to this one: frames and snapshots, handed to the host unread.
 //!
 //! The first message of a stream must be a hello that fits: this cluster, this store, a known
-//! caller, a version both speak. Anything else ends the stream with a reason and changes nothing.
+//! caller with all its data, a version both speak. Anything else ends the stream with a reason and changes nothing.
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use kontiki_host::NodeHost;
 use kontiki_proto::v1;
@@ -15,16 +15,16 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::transport::{Identity, PEER_VERSION};
+use crate::data_dir::Incarnation;
+use crate::node::Node;
+use crate::transport::PEER_VERSION;
 
 /// Chunks of a snapshot that wait for the disk.
 const CHUNKS_MAX: usize = 16;
 
 /// See the module.
 pub(crate) struct PeerService {
-    pub(crate) identity: Identity,
-    pub(crate) stores: BTreeSet<StoreId>,
-    pub(crate) host: NodeHost,
+    pub(crate) node: Arc<Node>,
 }
 
 impl PeerService {
@@ -33,7 +33,7 @@ impl PeerService {
             tracing::warn!(%reason, "peer refused");
             Err(Status::failed_precondition(reason))
         };
-        let mine = self.identity;
+        let mine = self.node.identity;
         if hello.version != PEER_VERSION {
             return refuse(format!(
                 "peer protocol version {} is not {PEER_VERSION}: run the same release everywhere",
@@ -52,10 +52,13 @@ impl PeerService {
                 mine.store.0, hello.to_store_id
             ));
         }
-        if !self.stores.contains(&StoreId(hello.store_id)) || hello.store_id == mine.store.0 {
+        if !self.node.stores.contains_key(&StoreId(hello.store_id))
+            || hello.store_id == mine.store.0
+        {
             return refuse(format!("store {} is not a peer of this store", hello.store_id));
         }
-        Ok(())
+        let life = Incarnation::from_u64(hello.incarnation);
+        self.node.known_stores.admit(StoreId(hello.store_id), life).or_else(refuse)
     }
 }
 
@@ -76,7 +79,7 @@ impl Peer for PeerService {
         let (acks, receiver) = mpsc::channel(1);
         let accepted = acks.try_send(Ok(v1::PeerAck::default()));
         debug_assert!(accepted.is_ok(), "no room for the first acknowledgement");
-        let host = self.host.clone();
+        let host = self.node.host.clone();
         tokio::task::spawn(async move {
             let from = StoreId(hello.store_id);
             if let Err(status) = take_frames(&mut frames, from, &host).await {
@@ -102,7 +105,7 @@ impl Peer for PeerService {
 
         // Files are written by a thread that may block; the channel bounds what waits for it.
         let (chunks, mut waiting) = mpsc::channel::<bytes::Bytes>(CHUNKS_MAX);
-        let host = self.host.clone();
+        let host = self.node.host.clone();
         let writer = tokio::task::spawn_blocking(move || {
             let mut receiver = host.receive_snapshot(header.message)?;
             let mut count = 0;

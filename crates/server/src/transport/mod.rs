@@ -17,6 +17,7 @@ use kontiki_proto::v1;
 use kontiki_types::{ClusterId, StoreId};
 use tokio::runtime::Handle;
 
+use crate::data_dir::Incarnation;
 use lane::Lane;
 
 /// Version of the frames and of the handshake; a store of another version is refused by name.
@@ -27,8 +28,8 @@ pub(crate) const PEER_VERSION: u32 = 1;
 pub(crate) struct Identity {
     pub(crate) cluster: ClusterId,
     pub(crate) store: StoreId,
-    /// Differs with every start of the process.
-    pub(crate) incarnation: u64,
+    /// Which life of which data directory this is.
+    pub(crate) incarnation: Incarnation,
 }
 
 impl Identity {
@@ -36,7 +37,7 @@ impl Identity {
         v1::Hello {
             cluster_id: self.cluster.0,
             store_id: self.store.0,
-            incarnation: self.incarnation,
+            incarnation: self.incarnation.to_u64(),
             version: PEER_VERSION,
             purpose: purpose.into(),
             to_store_id: to.0,
