@@ -14,8 +14,8 @@ use kontiki_raft::{
     Batch, ChangeError, ChangeFailure, Node, Notice, ReadError, ReadId, Seq, StoreOp, TransferError,
 };
 use kontiki_types::{
-    Entry, EntryKind, Index, Membership, MembershipChange, Message, Moment, PeerId, Position,
-    ReadMode, RegionId, SnapshotMeta, StoreId, Term,
+    Entry, EntryKind, HardState, Index, Membership, MembershipChange, Message, Moment, PeerId,
+    Position, ReadMode, RegionId, SnapshotMeta, StoreId, Term,
 };
 
 use crate::GroupStatus;
@@ -60,6 +60,8 @@ pub(crate) struct Group {
     in_flight: VecDeque<InFlight>,
     /// Messages that wait for an operation under way, oldest first.
     gated: VecDeque<(Seq, Outbound)>,
+    /// Term and vote last handed to the log.
+    ballot: (Term, Option<PeerId>),
     /// Newest operation that is durable.
     durable: Seq,
     /// Last entry handed to the applier.
@@ -83,6 +85,7 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn new(id: RegionId, node: Node) -> Self {
         let applied = node.applied();
+        let ballot = (node.term(), node.vote());
         Self {
             id,
             node,
@@ -93,6 +96,7 @@ impl Group {
             reads: BTreeMap::new(),
             in_flight: VecDeque::new(),
             gated: VecDeque::new(),
+            ballot,
             durable: Seq(0),
             dispatched: applied,
             applied,
@@ -361,6 +365,18 @@ impl Group {
         if let Some(snapshot) = op.snapshot {
             let (meta, keep_tail) = (snapshot.meta, snapshot.keep_tail);
             records.list.push(Record::Snapshot { group, meta, keep_tail });
+        }
+        if let Some(HardState { term, vote, .. }) = op.hard_state
+            && self.ballot != (term, vote)
+        {
+            // A task too large for one frame may survive a crash in part, and a store whose log
+            // holds an entry of a term that it does not know could not start. The commit hint comes
+            // after the entries that it speaks of.
+            let state = HardState { term, vote, commit: Index(0) };
+            if !op.entries.is_empty() {
+                records.list.push(Record::HardState { group, state });
+            }
+            self.ballot = (term, vote);
         }
         if !op.entries.is_empty() {
             records.list.push(Record::Append { group, entries: op.entries });

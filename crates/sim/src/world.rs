@@ -102,7 +102,7 @@ impl World {
         for client in &mut self.clients {
             client.start(&mut self.env);
         }
-        let first = self.nemesis.next_strike(self.env.options.faults.every_mean);
+        let first = self.nemesis.next_strike(self.env.now, self.env.options.faults.every_mean);
         self.env.after(first, Happening::Strike);
     }
 

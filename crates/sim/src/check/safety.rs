@@ -148,9 +148,14 @@ impl Safety {
         Ok(replaces)
     }
 
-    /// Tasks were written, as one frame.
-    pub fn on_written(&mut self, store: StoreId, task: TaskSeq) {
-        self.shadows[slot(store)].on_written(task);
+    /// Tasks were written, as so many frames.
+    pub fn on_written(&mut self, store: StoreId, task: TaskSeq, frames: u64) {
+        self.shadows[slot(store)].on_written(task, frames);
+    }
+
+    /// The power went while tasks were written.
+    pub fn on_write_failed(&mut self, store: StoreId, task: TaskSeq) {
+        self.shadows[slot(store)].on_write_failed(task);
     }
 
     /// The disk of a store really synced its log.
@@ -184,7 +189,7 @@ impl Safety {
     /// A broken rule.
     pub fn on_start_records(&mut self, store: StoreId, records: &[Record]) -> Judged {
         self.on_task(store, TaskSeq(0), records)?;
-        self.on_written(store, TaskSeq(0));
+        self.on_written(store, TaskSeq(0), 1);
         self.on_synced(store)
     }
 

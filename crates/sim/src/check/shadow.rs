@@ -3,7 +3,7 @@
 //! Two images: what the store believes (after each turn), and what its disk owes it (after each
 //! sync). Only terms are kept: a position names its entry. After a crash the log may give back the
 //! second image, with any number of the writes that came after the last sync, in their order, and
-//! nothing else.
+//! nothing else. A write is kept whole or not at all, unless it was too large for one frame.
 
 use std::collections::VecDeque;
 
@@ -128,8 +128,16 @@ pub struct Shadow {
     pub owed: ShadowLog,
     /// Tasks that left the shard and are not written.
     turned: VecDeque<(TaskSeq, Vec<Change>)>,
-    /// Frames that are written and not synced.
-    written: Vec<Vec<Change>>,
+    /// What was written and is not synced.
+    written: Vec<Written>,
+}
+
+/// One write of the log.
+#[derive(Clone, Default, Debug)]
+struct Written {
+    changes: Vec<Change>,
+    /// It became several frames, or an unknown number of them: a part of it may survive.
+    is_cut: bool,
 }
 
 impl Shadow {
@@ -146,13 +154,22 @@ impl Shadow {
         Ok(())
     }
 
-    /// All tasks up to this one were written, as one frame.
-    pub fn on_written(&mut self, task: TaskSeq) {
-        let mut frame = Vec::new();
+    /// All tasks up to this one were written, as so many frames.
+    pub fn on_written(&mut self, task: TaskSeq, frames: u64) {
+        self.move_written(task, frames > 1);
+    }
+
+    /// The write of all tasks up to this one failed in the middle.
+    pub fn on_write_failed(&mut self, task: TaskSeq) {
+        self.move_written(task, true);
+    }
+
+    fn move_written(&mut self, task: TaskSeq, is_cut: bool) {
+        let mut changes = Vec::new();
         while self.turned.front().is_some_and(|(turned, _)| *turned <= task) {
-            frame.extend(self.turned.pop_front().into_iter().flat_map(|(_, changes)| changes));
+            changes.extend(self.turned.pop_front().into_iter().flat_map(|(_, changes)| changes));
         }
-        self.written.push(frame);
+        self.written.push(Written { changes, is_cut });
     }
 
     /// Everything written is durable.
@@ -160,8 +177,8 @@ impl Shadow {
     /// # Errors
     /// A record that no log can follow, in words.
     pub fn on_synced(&mut self) -> Result<(), String> {
-        for frame in std::mem::take(&mut self.written) {
-            for change in &frame {
+        for written in std::mem::take(&mut self.written) {
+            for change in &written.changes {
                 self.owed.apply(change)?;
             }
         }
@@ -179,14 +196,17 @@ impl Shadow {
     /// It owed something else, in words.
     pub fn on_recovered(&mut self, found: ShadowLog) -> Result<usize, String> {
         let mut owed = self.owed.clone();
-        let frames = std::mem::take(&mut self.written);
-        let mut survived = None;
-        for (count, frame) in std::iter::once(&Vec::new()).chain(&frames).enumerate() {
-            for change in frame {
+        let writes = std::mem::take(&mut self.written);
+        let mut survived = (owed == found).then_some(0);
+        for (before, Written { changes, is_cut }) in writes.iter().enumerate() {
+            for change in changes {
+                if *is_cut && holds_part(&owed, change, &found)? {
+                    survived = Some(before);
+                }
                 owed.apply(change)?;
             }
             if owed == found {
-                survived = Some(count);
+                survived = Some(before + 1);
             }
         }
         let Some(survived) = survived else {
@@ -194,7 +214,7 @@ impl Shadow {
                 "found {}, owed {} and {} unsynced frames to {}",
                 describe(&found),
                 describe(&self.owed),
-                frames.len(),
+                writes.len(),
                 describe(&owed),
             ));
         };
@@ -203,6 +223,19 @@ impl Shadow {
         self.believed = found;
         Ok(survived)
     }
+}
+
+/// True when `found` is `owed` with nothing or a part of this change.
+fn holds_part(owed: &ShadowLog, change: &Change, found: &ShadowLog) -> Result<bool, String> {
+    let Change::Append(first, terms) = change else { return Ok(owed == found) };
+    let kept = (found.last_index().0 + 1).checked_sub(first.0);
+    let kept = kept.and_then(|kept| usize::try_from(kept).ok()).unwrap_or(0);
+    if kept == 0 || kept >= terms.len() {
+        return Ok(owed == found);
+    }
+    let mut log = owed.clone();
+    log.apply(&Change::Append(*first, terms[..kept].to_vec()))?;
+    Ok(log == *found || owed == found)
 }
 
 fn describe(log: &ShadowLog) -> String {
@@ -222,9 +255,10 @@ mod tests {
 
     fn shadow() -> Shadow {
         let mut shadow = Shadow { owed: log(&[1, 1]), ..Shadow::default() };
+        let write = |change| Written { changes: vec![change], is_cut: false };
         shadow.written = vec![
-            vec![Change::Append(Index(3), vec![Term(1)])],
-            vec![Change::Append(Index(2), vec![Term(2)])],
+            write(Change::Append(Index(3), vec![Term(1)])),
+            write(Change::Append(Index(2), vec![Term(2)])),
         ];
         shadow
     }
@@ -233,6 +267,24 @@ mod tests {
     fn any_prefix_of_the_unsynced_frames_may_survive() {
         for (found, survived) in [(&[1, 1][..], 0), (&[1, 1, 1], 1), (&[1, 2], 2)] {
             assert_eq!(shadow().on_recovered(log(found)), Ok(survived), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_write_survives_only_if_it_was_cut() {
+        let changes = vec![
+            Change::Append(Index(3), vec![Term(2), Term(2), Term(2)]),
+            Change::Append(Index(6), vec![Term(3)]),
+        ];
+        for (is_cut, part) in [(true, Ok(0)), (false, Err(()))] {
+            let written = vec![Written { changes: changes.clone(), is_cut }];
+            let shadow = Shadow { owed: log(&[1, 1]), written, ..Shadow::default() };
+            let survived = |terms| shadow.clone().on_recovered(log(terms)).map_err(drop);
+            assert_eq!(survived(&[1, 1]), Ok(0));
+            assert_eq!(survived(&[1, 1, 2]), part);
+            assert_eq!(survived(&[1, 1, 2, 2, 2]), part);
+            assert_eq!(survived(&[1, 1, 2, 2, 2, 3]), Ok(1));
+            assert_eq!(survived(&[1, 1, 2, 3]), Err(()));
         }
     }
 

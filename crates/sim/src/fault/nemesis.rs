@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use kontiki_testkit::Rng;
-use kontiki_types::StoreId;
+use kontiki_types::{Moment, StoreId};
 
 use crate::env::Happening;
 use crate::limits::STORE_COUNT;
@@ -23,6 +23,11 @@ const BURST_LOSS: u64 = 500;
 const FUSES: u64 = 300;
 /// Longest step of a wall clock, in milliseconds: far less than the life of a session.
 const WALL_STEP_MS_MAX: u64 = 5 * 60 * 1000;
+
+const MINUTE: Duration = Duration::from_mins(1);
+/// Faults strike in this part of each minute; in the calm after it those under way come to their
+/// end. So even under the densest faults something gets done for the next ones to spoil.
+const STORM: Duration = Duration::from_secs(45);
 
 /// How a fault ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,13 +52,18 @@ impl Nemesis {
         Self { rng }
     }
 
-    /// When the next fault strikes, from now.
-    pub fn next_strike(&mut self, mean: Duration) -> Duration {
-        exponential(&mut self.rng, mean)
+    /// When the next fault strikes, from now: never in the calm part of a minute.
+    pub fn next_strike(&mut self, now: Moment, mean: Duration) -> Duration {
+        let wait = exponential(&mut self.rng, mean);
+        let into_minute = (now + wait).0 % micros(MINUTE);
+        if into_minute < micros(STORM) {
+            return wait;
+        }
+        wait + Duration::from_micros(micros(MINUTE) - into_minute)
     }
 
     fn up_to(&mut self, longest: Duration) -> Duration {
-        let micros = u64::try_from(longest.as_micros()).expect("below an hour");
+        let micros = micros(longest);
         // A quarter of them short: a fault that ends before anybody noticed is a case of its own.
         let micros = if self.rng.chance(250) { micros / 20 } else { micros };
         Duration::from_micros(self.rng.below(micros + 1) + 1)
@@ -68,7 +78,7 @@ impl World {
     /// A fault strikes, and the next one is planned.
     pub(crate) fn strike(&mut self) {
         let mean = self.env.options.faults.every_mean;
-        let next = self.nemesis.next_strike(mean);
+        let next = self.nemesis.next_strike(self.env.now, mean);
         self.env.after(next, Happening::Strike);
         let fault = *self.nemesis.rng.pick(&self.env.options.faults.hat);
         self.env.trace.mix(fault as u64);
@@ -241,5 +251,26 @@ impl World {
         let by = by - i64::try_from(WALL_STEP_MS_MAX).expect("minutes");
         self.env.marks.hit(Mark::WallJumped);
         self.machine(store).step_wall(by);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).expect("below an hour")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_fault_strikes_in_the_calm_part_of_a_minute() {
+        let mut nemesis = Nemesis::new(Rng::new(1));
+        let (mut now, mut minutes) = (Moment::ZERO, 0);
+        while minutes < 10 {
+            let before = now.0 / micros(MINUTE);
+            now = now + nemesis.next_strike(now, Duration::from_secs(3));
+            assert!(now.0 % micros(MINUTE) < micros(STORM), "{now}");
+            minutes += now.0 / micros(MINUTE) - before;
+        }
     }
 }

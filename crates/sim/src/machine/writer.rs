@@ -101,11 +101,14 @@ impl Machine {
         }
         writer.is_compacted |= records.iter().any(|r| matches!(r, Record::Compact { .. }));
         writer.is_restless = true;
-        let (written, newest) = (writer.log.write(&records), writer.newest);
-        if let Err(error) = written {
-            return self.fatal(&format!("log write: {error}"), env);
+        let newest = writer.newest.expect("a task was queued");
+        match writer.log.write(&records) {
+            Ok(stats) => env.safety.on_written(self.id, newest, stats.frames),
+            Err(error) => {
+                env.safety.on_write_failed(self.id, newest);
+                return self.fatal(&format!("log write: {error}"), env);
+            }
         }
-        env.safety.on_written(self.id, newest.expect("a task was queued"));
         if self.running().writer.must_sync {
             self.running().writer.is_syncing = true;
             let time = self.disk_time(env.options.store.sync_mean);

@@ -1,6 +1,6 @@
-//! A batch of the client library arrives twice: the first copy is refused by a store that does not
-//! lead, the second one waits in the network until that store does. The library had told its caller
-//! that nothing was changed.
+//! A batch of the client library arrives twice: a leader appends the first copy and loses its power,
+//! its next life, which does not lead, refuses the second one. The library told its caller that
+//! nothing was changed, and the next leader committed the entry.
 //!
 //! Found by seed 140494551344 as a history that is not linearizable. The mistake was the
 //! simulator's: a stream is a connection, and no connection delivers twice (`wire`).
