@@ -85,7 +85,7 @@ fn check_identity(engine: &dyn Engine, expected: StoreIdent) -> Result<(), Error
 }
 
 /// The regions that have any row. Jumps from region to region, past the sessions of each.
-fn region_ids(engine: &dyn Read) -> Result<Vec<RegionId>, Error> {
+pub(crate) fn region_ids(engine: &dyn Read) -> Result<Vec<RegionId>, Error> {
     let mut ids = Vec::new();
     let mut left = Range::prefix(meta::REGIONS_PREFIX);
     loop {

@@ -40,6 +40,12 @@ impl KeyRange {
                 })
     }
 
+    /// True when some key lies in both ranges.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let begins_in = |one: &Self, two: &Self| !one.is_empty() && two.contains(&one.start);
+        begins_in(self, other) || begins_in(other, self)
+    }
+
     /// True when no key lies in the range.
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)

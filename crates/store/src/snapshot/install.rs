@@ -31,8 +31,8 @@ use kontiki_types::{ClientId, Membership, Region, RegionId, SnapshotMeta};
 use crate::session::Sessions;
 use crate::session::outcome_bytes;
 use crate::session::persist::Records;
-use crate::snapshot::rows_of;
 use crate::snapshot::verify::Verifier;
+use crate::snapshot::{overlap, rows_of};
 use crate::{Error, Replica, apply};
 
 /// Chunks as the host reads them from its spool.
@@ -51,6 +51,7 @@ pub(crate) fn install(
 ) -> Result<(), kontiki_multiraft::Error> {
     let mut parts = Parts { region: replica.id, chunks, next: 0, over: false };
     let (region, now_ms) = head(&mut parts, meta)?;
+    overlap::check(&*replica.engine, &region)?;
     let checked = check_ahead(&mut parts, &region, now_ms, replica.tuning.install_check_bytes)?;
     destroy(replica, meta, spool, &region)?;
     let mut load = Load {

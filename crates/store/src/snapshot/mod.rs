@@ -9,6 +9,7 @@
 
 pub(crate) mod build;
 pub(crate) mod install;
+mod overlap;
 mod verify;
 
 use std::ops::ControlFlow;

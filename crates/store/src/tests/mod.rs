@@ -6,6 +6,7 @@ mod install;
 mod model;
 mod node;
 mod opening;
+mod overlap;
 mod proposals;
 mod random;
 mod reads;
