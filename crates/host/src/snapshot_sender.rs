@@ -22,13 +22,14 @@ pub(crate) fn run(
     let mut waiting = Vec::new();
     while snapshots.drain(&mut waiting, None) {
         for snapshot in waiting.drain(..) {
-            let (group, to, session) = (snapshot.group, snapshot.to, snapshot.session);
+            let (group, to) = (snapshot.group, snapshot.to);
+            let (term, session) = (snapshot.term, snapshot.session);
             let result = stream(snapshot, transport);
             if let Err(reason) = &result {
                 tracing::warn!(%group, %to, %reason, "snapshot not sent");
             }
             let ok = result.is_ok();
-            shard.push(Input::Event(Event::SnapshotSent { group, to, session, ok }));
+            shard.push(Input::Event(Event::SnapshotSent { group, to, term, session, ok }));
         }
     }
 }

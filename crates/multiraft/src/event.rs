@@ -70,6 +70,8 @@ pub enum Event {
         group: RegionId,
         /// To whom.
         to: PeerId,
+        /// In which reign: numbers of progresses begin anew with every life of a replica.
+        term: Term,
         /// The progress it belongs to.
         session: u64,
         /// The receiver has it all.

@@ -157,8 +157,12 @@ impl Group {
     }
 
     pub(crate) fn on_snapshot_arrived(&mut self, message: Message, spool: u64, now: Moment) {
-        self.spool = spool;
+        let offer = message.body.clone();
         self.node.step(message, now);
+        // An older snapshot, or one for an earlier replica, is not what will be installed.
+        if self.node.installs(&offer) {
+            self.spool = spool;
+        }
     }
 
     pub(crate) fn on_time(&mut self, now: Moment) {
@@ -186,8 +190,10 @@ impl Group {
         self.node.on_applied(index);
     }
 
-    pub(crate) fn on_snapshot_sent(&mut self, to: PeerId, session: u64, ok: bool, now: Moment) {
-        self.node.on_snapshot_sent(to, session, ok, now);
+    pub(crate) fn on_snapshot_sent(&mut self, to: PeerId, of: (Term, u64), ok: bool, now: Moment) {
+        if of.0 == self.node.term() {
+            self.node.on_snapshot_sent(to, of.1, ok, now);
+        }
     }
 
     pub(crate) fn on_snapshot_installed(&mut self, meta: &SnapshotMeta, ok: bool, now: Moment) {

@@ -216,8 +216,8 @@ impl Shard {
             Event::Applied { group, index, bytes } => {
                 self.with(group, |g| g.on_applied(index, bytes));
             }
-            Event::SnapshotSent { group, to, session, ok } => {
-                self.with(group, |g| g.on_snapshot_sent(to, session, ok, now));
+            Event::SnapshotSent { group, to, term, session, ok } => {
+                self.with(group, |g| g.on_snapshot_sent(to, (term, session), ok, now));
             }
             Event::SnapshotInstalled { group, meta, ok } => {
                 self.with(group, |g| g.on_snapshot_installed(&meta, ok, now));

@@ -402,6 +402,12 @@ impl Node {
         }
     }
 
+    /// The snapshot of this offer is being installed, or waits for entries that are being applied.
+    pub fn installs(&self, offer: &Body) -> bool {
+        let Body::Snapshot { meta, .. } = offer else { return false };
+        self.shared.applying.install.as_ref().is_some_and(|install| install.meta == *meta)
+    }
+
     /// Bytes of the log in memory, entry overheads included.
     pub fn log_bytes(&self) -> usize {
         usize::try_from(self.shared.log.bytes()).unwrap_or(usize::MAX)

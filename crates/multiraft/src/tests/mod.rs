@@ -1,7 +1,8 @@
 //! Shards and appliers of several stores in one struct: what only shows where groups come, change
-//! and go. How one group behaves is tested in `kontiki_raft`.
+//! and go; and single shards, event by event. How one group behaves is tested in `kontiki_raft`.
 
 mod idle;
 mod machine;
 mod membership;
 mod stores;
+mod successor;

@@ -140,8 +140,8 @@ impl Machine {
     fn end_stream(&mut self, ok: bool, env: &mut Env) {
         let sending = self.running().streams.sending.take().expect("the caller has one");
         env.marks.hit(if ok { Mark::SnapshotStreamed } else { Mark::SnapshotGivenUp });
-        let OpenSnapshot { group, to, session, .. } = sending.snapshot;
-        self.tell_shard([Event::SnapshotSent { group, to, session, ok }], env);
+        let OpenSnapshot { group, to, term, session, .. } = sending.snapshot;
+        self.tell_shard([Event::SnapshotSent { group, to, term, session, ok }], env);
         self.begin_stream(env);
     }
 
