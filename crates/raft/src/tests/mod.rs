@@ -8,3 +8,4 @@ mod rounds;
 mod schedules;
 mod scripts;
 mod steps;
+mod tinykv;
