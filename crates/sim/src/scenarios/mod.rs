@@ -11,6 +11,7 @@ mod install_cut_off;
 mod old_leader_wakes_up;
 mod range_delete_within_a_payload;
 mod refused_and_executed_later;
+mod tinykv;
 
 use std::time::Duration;
 
