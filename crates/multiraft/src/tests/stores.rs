@@ -155,14 +155,15 @@ impl Stores {
         answers.extend(round.replies.drain(..).map(|(token, r)| (token, Answer::Replied(r))));
         mail.extend(round.events.drain(..).map(|event| (id, event)));
         for mut open in round.snapshots.drain(..) {
-            let (group, to, session) = (open.group, open.to, open.session);
+            let (group, to, term, session) = (open.group, open.to, open.term, open.session);
             let body = Body::Snapshot { session, meta: open.source.meta().clone() };
-            let message = Message { from: open.from, to, term: open.term, body };
+            let message = Message { from: open.from, to, term, body };
             let next = || open.source.next_chunk().expect("it never fails");
             spools.push(std::iter::from_fn(next).collect());
             let spool = spools.len() as u64 - 1;
             mail.push_back((open.store, Event::SnapshotArrived { group, message, spool }));
-            mail.push_back((id, Event::SnapshotSent { group, to, session, ok: true }));
+            let sent = Event::SnapshotSent { group, to, term, session, ok: true };
+            mail.push_back((id, sent));
         }
     }
 }
