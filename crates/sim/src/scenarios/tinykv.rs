@@ -1,8 +1,8 @@
-//! The clusters of TinyKV's tests of projects 2B and 2C: so many clients, and some of lost messages,
-//! cuts, crashes of every store, and logs cut so short that followers need snapshots.
+//! The clusters of TinyKV's tests of projects 2B and 2C: so many clients, and some of lost
+//! messages, cuts, crashes of every store, and logs so short that followers need snapshots.
 //!
-//! `docs/acceptance/tinykv.md` names the test each one stands for. What TinyKV's client checks of its
-//! own writes the simulator checks of everyone's: linearizable, nothing lost, replicas equal.
+//! `docs/acceptance/tinykv.md` names the test each one stands for. What TinyKV's client checks of
+//! its own writes the simulator checks of everyone's: linearizable, nothing lost, replicas equal.
 
 use std::time::Duration;
 
