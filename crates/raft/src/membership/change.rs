@@ -18,7 +18,7 @@ use crate::replication::progress::{Mode, Progress};
 use crate::roles::Transition;
 use crate::roles::leader::{self, Leader};
 use crate::shared::Shared;
-use crate::{ChangeError, ChangeFailure, ChangeStage, Notice};
+use crate::{ChangeError, ChangeFailure, ChangeStage, Notice, transfer};
 
 /// The part of a leader that changes the membership.
 #[derive(Debug, Default)]
@@ -236,15 +236,14 @@ fn settle(shared: &mut Shared, leader: &mut Leader) -> Transition {
 }
 
 /// This leader has no vote any more, and what took it is committed: tell the others so, hand the
-/// group to whoever has most of the log, and go (etcd#11038).
+/// group to whoever can lead soonest, and go (etcd#11038).
 fn retire(shared: &mut Shared, leader: &mut Leader) -> Transition {
     let round = leader.reads.newest();
     for progress in &mut leader.followers {
         flow::send_heartbeat(shared, progress, round);
     }
     feed(shared, leader, shared.log.last().index);
-    let voters = leader.followers.iter().filter(|p| shared.membership().is_voter(p.peer));
-    if let Some(successor) = voters.max_by_key(|p| (p.matched, p.heard)).map(|p| p.peer) {
+    if let Some(successor) = transfer::successor(shared, leader, leader.now) {
         shared.send(successor, Body::TimeoutNow);
     }
     let why = "its vote is gone";
