@@ -52,6 +52,8 @@
 //! - At most one leader a term; a vote never changes within a term.
 //! - Terms, the commit index and what is handed out to apply never go back.
 //! - Only entries of the leader's own term are committed by counting (Raft §5.4.2).
+//! - Two neighbouring configurations share a peer of every two quorums, and the next one comes only
+//!   once the one before is committed (`membership/`).
 //! - An acknowledgement is believed only in the session it belongs to: a progress that began anew
 //!   (another reign, another process) is not moved by words to the one before.
 //! - A read is released only by a quorum that answered after it was asked (or, if it asks for that,

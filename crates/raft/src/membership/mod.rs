@@ -25,6 +25,8 @@
 //!   before it is committed by both halves (camunda#60086).
 //! - Whoever belongs to a configuration that may yet decide is fed, removed peers too, until the
 //!   one without them is committed (camunda#57390).
+//! - Whoever has a vote in a configuration that may yet decide may campaign, although the newest
+//!   took that vote (openraft#2091): it can have the only log that ends the change.
 //! - A leader without a vote in the committed configuration leads no more.
 
 pub(crate) mod change;
