@@ -7,7 +7,7 @@
 //! would hold up those that have work. A request wakes its group at once in any case.
 //!
 //! A group that falls asleep beside a store that is dead already is no exception: watching begins
-//! with the sleep. So no group misses its wake-up (tikv#16408, raft-design §2.9 (68)).
+//! with the sleep. So no group misses its wake-up (tikv#16408, known raft bug 68).
 //!
 //! The words are those of a group that does not exist, [`STORES`]: a heartbeat asks, its answer
 //! answers. So they travel in the frames that are there.

@@ -12,7 +12,7 @@
 //!
 //! Asleep, nobody notices that another died. That is for the layer above to tell
 //! ([`crate::Node::on_unreachable`], [`crate::Node::wake`]): it watches stores, of which there are
-//! few, in place of groups, of which there are many (raft-design §2.9 (68)). Whom a sleeper relies
+//! few, in place of groups, of which there are many (known raft bug 68). Whom a sleeper relies
 //! on is [`crate::Node::sleeps_beside`].
 
 use kontiki_types::{AppendOutcome, Body, Message, Moment, PeerId, Position};

@@ -3,7 +3,7 @@
 //! There is no overlay of unstable entries: memory changes at once, only the disk lags, and how
 //! far it lags is one index (`durable`). Acknowledgements of writes under way are named by
 //! [`LogMark`]s so that an old one can never vouch for entries that replaced what it wrote
-//! (raft-design §2.2; etcd#1690). Used by every role; knows nothing of peers or quorums.
+//! (etcd#1690, known raft bug 19). Used by every role; knows nothing of peers or quorums.
 //!
 //! # Invariants
 //! - Indexes are consecutive; terms never fall along the log.
