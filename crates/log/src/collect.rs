@@ -135,7 +135,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Entries of one section by index, the last of each; nothing when the section is damaged.
-    fn read_entries(
+    pub(crate) fn read_entries(
         &self,
         place: Place,
         files: &mut BTreeMap<u64, D::File>,

@@ -8,5 +8,6 @@ mod damage;
 mod faults;
 mod model;
 mod rewrite;
+mod read;
 mod run;
 mod space;

@@ -1,0 +1,44 @@
+//! Reading entries back: for a follower that lags behind what Raft keeps in memory, and for apply.
+//!
+//! Rare by design, so nothing is kept open: a section is read, its checksum held against the index,
+//! and what was asked for is taken from it.
+
+use std::collections::BTreeMap;
+
+use kontiki_types::{Entry, Index, RegionId};
+
+use crate::{Disk, Error, Log};
+
+impl<D: Disk> Log<D> {
+    /// The entries after `after` up to `to` that fit into `bytes_max`; the first always does.
+    /// Nothing when the log does not hold all of them any more (it was compacted, or a snapshot
+    /// took its place), or when they are damaged: what is returned is never a guess.
+    ///
+    /// # Errors
+    /// When the disk refuses, or after a failed sync.
+    pub fn entries(
+        &self,
+        group: RegionId,
+        after: Index,
+        to: Index,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<Entry>>, Error> {
+        self.check_poison()?;
+        let Some(known) = self.index.group(group) else { return Ok(None) };
+        let (mut files, mut entries, mut bytes) = (BTreeMap::new(), Vec::new(), 0);
+        for run in known.runs.iter().filter(|run| run.last > after.0 && run.first <= to.0) {
+            let Some(found) = self.read_entries(run.place, &mut files)? else { return Ok(None) };
+            for index in run.first.max(after.0 + 1)..=run.last.min(to.0) {
+                let Some(entry) = found.get(&index) else { return Ok(None) };
+                bytes += entry.cost_bytes();
+                if bytes > bytes_max && !entries.is_empty() {
+                    return Ok(Some(entries));
+                }
+                entries.push(entry.clone());
+            }
+        }
+        let first = entries.first().map(|entry| entry.position.index);
+        let whole = first == Some(after.next()) && entries.len() as u64 == to - after;
+        Ok(whole.then_some(entries))
+    }
+}

@@ -1,0 +1,31 @@
+//! Entries read back: those that were logged last, whole or not at all.
+
+use kontiki_types::{Index, RegionId};
+
+use crate::{Log, SimDisk};
+
+use super::model::{append, compact};
+use super::run::config;
+
+fn read(log: &Log<SimDisk>, after: u64, to: u64, bytes_max: usize) -> Option<Vec<Vec<u8>>> {
+    let entries = log.entries(RegionId(1), Index(after), Index(to), bytes_max).unwrap();
+    entries.map(|entries| entries.iter().map(|entry| entry.data.to_vec()).collect())
+}
+
+#[test]
+fn what_replaced_an_entry_is_read_and_what_was_compacted_is_not() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk, config(8192)).unwrap();
+    for index in 1..=9 {
+        log.write(&[append(1, 1, index, &[1, 1])]).unwrap();
+    }
+    log.write(&[append(1, 2, 8, &[2, 2])]).unwrap();
+    log.sync().unwrap();
+    assert_eq!(read(&log, 6, 8, 1000), Some(vec![vec![1, 1], vec![2, 2]]));
+    assert_eq!(read(&log, 6, 9, 1000), None, "9 went when 8 was replaced");
+    assert_eq!(read(&log, 6, 8, 1), Some(vec![vec![1, 1]]), "one always fits");
+    log.write(&[compact(1, 1, 7)]).unwrap();
+    assert_eq!(read(&log, 6, 8, 1000), None);
+    assert_eq!(read(&log, 7, 8, 1000), Some(vec![vec![2, 2]]));
+    assert_eq!(log.entries(RegionId(2), Index(0), Index(1), 1).unwrap(), None);
+}
