@@ -1,7 +1,7 @@
 //! Everything a shard can want from the world.
 
 use kontiki_log::Record;
-use kontiki_raft::{ChangeError, ChangeFailure, Notice, ResetError, TransferOutcome};
+use kontiki_raft::{ChangeError, ChangeFailure, Fetch, Notice, ResetError, TransferOutcome};
 use kontiki_types::{Body, Membership, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
 
 use crate::{Committed, Token};
@@ -34,6 +34,9 @@ pub struct Effects {
     /// Callers of [`crate::Event::Propose`] whose entry is committed, and will be applied and
     /// answered; only where [`crate::ShardConfig::tell_committed`] asks for it.
     pub committed: Vec<Token>,
+    /// Entries to read back from the log ([`kontiki_log::Log::entries`]); answer each by
+    /// [`crate::Event::Fetched`], once every log task before is executed.
+    pub fetch: Vec<(RegionId, Fetch)>,
     /// Sync the engine in the background and report [`crate::Event::EngineSynced`].
     pub sync_engine: bool,
     /// What callbacks, status and logs want to know.
@@ -52,6 +55,7 @@ impl Effects {
         self.unknown.clear();
         self.transferred.clear();
         self.committed.clear();
+        self.fetch.clear();
         self.sync_engine = false;
         self.notices.clear();
     }
@@ -67,6 +71,7 @@ impl Effects {
             && self.unknown.is_empty()
             && self.transferred.is_empty()
             && self.committed.is_empty()
+            && self.fetch.is_empty()
             && !self.sync_engine
             && self.notices.is_empty()
     }

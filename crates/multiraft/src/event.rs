@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kontiki_types::{
-    Index, Membership, MembershipChange, Message, PeerId, ReadMode, RegionId, SnapshotMeta,
+    Entry, Index, Membership, MembershipChange, Message, PeerId, ReadMode, RegionId, SnapshotMeta,
     StoreId, Term,
 };
 
@@ -93,6 +93,15 @@ pub enum Event {
     },
     /// The engine has made durable all that was applied when [`crate::Effects::sync_engine`] asked.
     EngineSynced,
+    /// The log read entries back for a [`crate::Effects::fetch`].
+    Fetched {
+        /// Which group.
+        group: RegionId,
+        /// Of the question.
+        ticket: u64,
+        /// The entries; nothing: the log does not hold them any more.
+        entries: Option<Vec<Entry>>,
+    },
     /// Nothing reaches this store at the moment.
     Unreachable {
         /// Which store.

@@ -190,6 +190,10 @@ impl Group {
         self.node.on_applied(index);
     }
 
+    pub(crate) fn on_fetched(&mut self, ticket: u64, entries: Option<Vec<Entry>>) {
+        self.node.on_fetched(ticket, entries);
+    }
+
     pub(crate) fn on_snapshot_sent(&mut self, to: PeerId, of: (Term, u64), ok: bool, now: Moment) {
         if of.0 == self.node.term() {
             self.node.on_snapshot_sent(to, of.1, ok, now);
@@ -342,6 +346,8 @@ impl Group {
             self.drain_notices(&mut batch.notices, effects);
             self.drain_messages(&mut batch.send, records, effects);
             self.drain_reads(batch, effects);
+            let group = self.id;
+            effects.fetch.extend(batch.fetch.drain(..).map(|fetch| (group, fetch)));
             if config.tell_committed {
                 self.tell_committed(effects);
             }

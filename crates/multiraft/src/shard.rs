@@ -216,6 +216,9 @@ impl Shard {
             Event::Applied { group, index, bytes } => {
                 self.with(group, |g| g.on_applied(index, bytes));
             }
+            Event::Fetched { group, ticket, entries } => {
+                self.with(group, |g| g.on_fetched(ticket, entries));
+            }
             Event::SnapshotSent { group, to, term, session, ok } => {
                 self.with(group, |g| g.on_snapshot_sent(to, (term, session), ok, now));
             }

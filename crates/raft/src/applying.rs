@@ -27,13 +27,15 @@ pub(crate) struct Applying {
     handed_out: Index,
     applied: Index,
     pub(crate) install: Option<Install>,
+    /// Entries that came back from the disk, the next to be handed out.
+    fetched: Vec<Entry>,
 }
 
 impl Applying {
     /// After a start: everything applied was committed.
     pub(crate) fn new(commit: Index, applied: Index) -> Self {
         assert!(applied <= commit, "applied {applied} beyond commit {commit}");
-        Self { commit, handed_out: applied, applied, install: None }
+        Self { commit, handed_out: applied, applied, install: None, fetched: Vec::new() }
     }
 
     /// Everything up to here is committed.
@@ -65,7 +67,15 @@ impl Applying {
     /// Hand out what is due, within `bytes_max` of entries not yet reported applied.
     pub(crate) fn hand_out(&mut self, log: &Log, bytes_max: usize, out: &mut Vec<Entry>) {
         let ready = self.commit.min(log.durable());
-        if self.install.is_some() || ready <= self.handed_out {
+        if self.install.is_some() {
+            self.fetched.clear();
+            return;
+        }
+        if let Some(last) = self.fetched.last() {
+            self.handed_out = last.position.index;
+            out.append(&mut self.fetched);
+        }
+        if ready <= self.handed_out || self.handed_out < log.evicted() {
             return;
         }
         let outstanding = log.bytes_between(self.applied, self.handed_out);
@@ -77,6 +87,26 @@ impl Applying {
         }
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         self.handed_out = log.copy_range(self.handed_out, ready, room, out);
+    }
+
+    /// Entries after `after` came back from the disk; kept for the next round if they are the next.
+    pub(crate) fn on_fetched(&mut self, after: Index, entries: Vec<Entry>) {
+        if self.install.is_none() && after == self.handed_out && self.fetched.is_empty() {
+            self.fetched = entries;
+        }
+    }
+
+    /// What must come back from the disk before more can be handed out, and how many bytes of it.
+    pub(crate) fn wants(&self, log: &Log, bytes_max: usize) -> Option<(Index, Index, usize)> {
+        let ready = self.commit.min(log.durable()).min(log.evicted());
+        if self.install.is_some() || ready <= self.handed_out {
+            return None;
+        }
+        let outstanding = log.bytes_between(self.applied, self.handed_out);
+        let room = (bytes_max as u64).saturating_sub(outstanding);
+        let idle = outstanding == 0 || room > 0;
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        idle.then_some((self.handed_out, ready, room))
     }
 
     /// The state machine holds everything up to `index`.

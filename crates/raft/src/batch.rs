@@ -25,6 +25,9 @@ pub struct Batch {
     pub reads: Vec<ReadReady>,
     /// Reads that could not be confirmed; the caller tries again, elsewhere if it likes.
     pub reads_failed: Vec<ReadId>,
+    /// Entries to read back from the log of this group; answer each with
+    /// [`crate::Node::on_fetched`].
+    pub fetch: Vec<Fetch>,
     /// What callbacks and logs want to know, in order.
     pub notices: Vec<Notice>,
 }
@@ -53,6 +56,19 @@ pub struct StoredSnapshot {
     pub meta: SnapshotMeta,
     /// The log holds this very entry, so entries after it stay.
     pub keep_tail: bool,
+}
+
+/// A question to the log on disk: its entries after `after` up to `to`, or as many of them as fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fetch {
+    /// Names the question in the answer.
+    pub ticket: u64,
+    /// The entry before the first.
+    pub after: Index,
+    /// The last one.
+    pub to: Index,
+    /// Most bytes; one entry is always wanted.
+    pub bytes_max: usize,
 }
 
 /// A message and what must be durable before it may leave.

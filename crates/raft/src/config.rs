@@ -34,6 +34,10 @@ pub struct Config {
     pub seed: u64,
     /// The bytes of configuration entries.
     pub membership_codec: MembershipCodec,
+    /// Most bytes of entries kept in memory when they are durable; older ones are fetched again
+    /// when a follower or the state machine needs them. Default: all, for drivers that serve no
+    /// [`crate::Fetch`].
+    pub cache_bytes_max: usize,
     /// Most entry bytes in one append message. Default 1 MiB.
     pub append_bytes_max: usize,
     /// Most append messages on their way to one follower. Default 256.
@@ -84,6 +88,7 @@ impl Config {
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
             seed,
+            cache_bytes_max: usize::MAX,
             append_bytes_max: 1024 * 1024,
             inflight_messages_max: 256,
             inflight_bytes_max: 4 * limits::APPEND_BYTES_MAX,

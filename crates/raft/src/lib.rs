@@ -62,12 +62,9 @@
 //!
 //! `invariants.rs` checks one node after every event in tests; `testing/` checks a whole group.
 //!
-//! # Not yet here
-//! Fetching of entries evicted from memory.
-//!
 //! Reading order: [`Batch`] and [`Config`], [`Node`], `roles/`, `log.rs`, `replication/`,
 //! `quorum/`, `read/`, `membership/`, `durability.rs`, `transfer.rs`, `priority.rs`,
-//! `hibernate.rs`.
+//! `hibernate.rs`, `fetch.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -78,6 +75,7 @@ pub mod describe;
 mod durability;
 mod election;
 mod error;
+mod fetch;
 mod hibernate;
 mod install;
 #[cfg(any(test, feature = "testing"))]
@@ -101,7 +99,7 @@ mod tests;
 mod transfer;
 
 pub use batch::{
-    Batch, ChangeStage, Notice, Outgoing, ReadId, ReadReady, Seq, StoreOp, StoredSnapshot,
+    Batch, ChangeStage, Fetch, Notice, Outgoing, ReadId, ReadReady, Seq, StoreOp, StoredSnapshot,
     TransferOutcome,
 };
 pub use config::{Config, MembershipCodec, Restored};

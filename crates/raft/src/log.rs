@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use kontiki_types::{Entry, Index, Position, Term};
 
 /// Names what a write made durable: entries up to `index`, as accepted under the leader of `term`.
@@ -38,6 +39,8 @@ pub(crate) struct Log {
     /// Cost of all entries ever held up to `start`.
     start_bytes: u64,
     slots: VecDeque<Slot>,
+    /// The data of entries up to here is on disk only; at least `start`.
+    evicted: Index,
     /// Term of the leader under which the log was last written.
     accepted: Term,
     /// Entries up to here were handed to the disk, in order.
@@ -56,6 +59,7 @@ impl Log {
             start,
             start_bytes: 0,
             slots: VecDeque::with_capacity(entries.len()),
+            evicted: start.index,
             accepted: start.term,
             handed: start.index,
             durable: start.index,
@@ -146,6 +150,7 @@ impl Log {
         self.slots.truncate(keep);
         self.handed = self.handed.min(from.prev());
         self.durable = self.durable.min(from.prev());
+        self.evicted = self.evicted.min(from.prev());
     }
 
     /// Drop everything; the log starts anew after `start`, as the leader of `accepted` said. Not
@@ -157,6 +162,7 @@ impl Log {
             start,
             start_bytes: self.through_bytes(),
             slots: VecDeque::new(),
+            evicted: start.index,
             accepted,
             handed: start.index,
             durable: self.durable.min(start.index.prev()),
@@ -176,6 +182,7 @@ impl Log {
         }
         // A snapshot may be installed over entries that were not even handed out yet.
         self.handed = self.handed.max(to);
+        self.evicted = self.evicted.max(to);
         assert_eq!(self.start, Position::new(term, to), "compaction lost its place");
     }
 
@@ -188,7 +195,7 @@ impl Log {
         bytes_max: usize,
         out: &mut Vec<Entry>,
     ) -> Index {
-        assert!(after >= self.start.index, "entries after {after}, start {}", self.start);
+        assert!(after >= self.evicted, "entries after {after}, in memory after {}", self.evicted);
         let to = to.min(self.last().index);
         if to <= after {
             return after;
@@ -216,7 +223,29 @@ impl Log {
         self.slots.shrink_to_fit();
     }
 
-    /// All entries, oldest first.
+    /// The data of entries up to here is on disk only.
+    pub(crate) fn evicted(&self) -> Index {
+        self.evicted
+    }
+
+    /// Let go of the data of the oldest entries until what is in memory fits into `bytes_max`, or
+    /// the rest is not durable.
+    pub(crate) fn evict(&mut self, bytes_max: usize) {
+        while self.evicted < self.durable && self.cached_bytes() > bytes_max as u64 {
+            let at = self.offset(self.evicted);
+            // What was cut from the front by a snapshot is durable in another way.
+            let Some(slot) = self.slots.get_mut(at) else { return };
+            slot.entry.data = Bytes::new();
+            self.evicted = self.evicted.next();
+        }
+    }
+
+    /// Cost of the entries whose data is in memory.
+    pub(crate) fn cached_bytes(&self) -> u64 {
+        self.bytes_between(self.evicted, self.last().index)
+    }
+
+    /// All entries, oldest first; those evicted without data.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().map(|slot| &slot.entry)

@@ -7,10 +7,11 @@
 
 use bytes::Bytes;
 use kontiki_types::{
-    Body, Index, Membership, MembershipChange, Message, Moment, Peer, PeerId, Position, ReadMode,
-    SnapshotMeta, Term,
+    Body, Entry, Index, Membership, MembershipChange, Message, Moment, Peer, PeerId, Position,
+    ReadMode, SnapshotMeta, Term,
 };
 
+use crate::fetch::{self, Purpose};
 use crate::membership::{change, reset};
 use crate::priority::Patience;
 use crate::read::rounds::Reader;
@@ -209,6 +210,15 @@ impl Node {
         self.shared.applying.on_applied(index);
     }
 
+    /// The log answered a [`crate::Fetch`]; nothing: it does not hold the entries any more, or not
+    /// all of them. What is still needed is asked for again with the next round.
+    ///
+    /// # Panics
+    /// When it was not asked.
+    pub fn on_fetched(&mut self, ticket: u64, entries: Option<Vec<Entry>>) {
+        fetch::on_fetched(&mut self.shared, &mut self.role, ticket, entries);
+    }
+
     /// The stream of a wanted snapshot ended; `ok`: the receiver has all of it, the
     /// `Snapshot` message included.
     pub fn on_snapshot_sent(&mut self, to: PeerId, session: u64, ok: bool, now: Moment) {
@@ -278,6 +288,10 @@ impl Node {
         batch.store = shared.durability.build(&mut shared.log, hard_state);
         let bytes_max = shared.config.apply_bytes_max;
         shared.applying.hand_out(&shared.log, bytes_max, &mut batch.apply);
+        if let Some((after, to, room)) = shared.applying.wants(&shared.log, bytes_max) {
+            fetch::ask(shared, Purpose::Apply, after, to, room);
+        }
+        shared.log.evict(shared.config.cache_bytes_max);
         shared.outbox.drain_into(batch);
     }
 
@@ -411,6 +425,11 @@ impl Node {
     /// Bytes of the log in memory, entry overheads included.
     pub fn log_bytes(&self) -> usize {
         usize::try_from(self.shared.log.bytes()).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of entries whose data is in memory, entry overheads included.
+    pub fn cached_bytes(&self) -> usize {
+        usize::try_from(self.shared.log.cached_bytes()).unwrap_or(usize::MAX)
     }
 
     /// How far each follower is, in order of peer; empty unless leading.

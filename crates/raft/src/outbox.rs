@@ -5,7 +5,7 @@
 
 use kontiki_types::{Index, Message};
 
-use crate::{Batch, Notice, Outgoing, ReadId, ReadReady, Seq};
+use crate::{Batch, Fetch, Notice, Outgoing, ReadId, ReadReady, Seq};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -14,12 +14,18 @@ pub(crate) struct Outbox {
     reads: Vec<ReadReady>,
     reads_failed: Vec<ReadId>,
     notices: Vec<Notice>,
+    fetch: Vec<Fetch>,
 }
 
 impl Outbox {
     /// Send once the operation `after` is durable; at once when that is 0.
     pub(crate) fn send(&mut self, after: Seq, message: Message) {
         self.send.push(Outgoing { after, message });
+    }
+
+    /// Ask the disk.
+    pub(crate) fn fetch(&mut self, fetch: Fetch) {
+        self.fetch.push(fetch);
     }
 
     /// Tell the layer above.
@@ -57,6 +63,7 @@ impl Outbox {
         self.reads.shrink_to_fit();
         self.reads_failed.shrink_to_fit();
         self.notices.shrink_to_fit();
+        self.fetch.shrink_to_fit();
     }
 
     /// Move everything into the batch.
@@ -65,5 +72,6 @@ impl Outbox {
         batch.reads.append(&mut self.reads);
         batch.reads_failed.append(&mut self.reads_failed);
         batch.notices.append(&mut self.notices);
+        batch.fetch.append(&mut self.fetch);
     }
 }

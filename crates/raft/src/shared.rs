@@ -13,6 +13,7 @@ use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::applying::Applying;
 use crate::durability::Durability;
+use crate::fetch::Fetching;
 use crate::log::Log;
 use crate::membership::removal;
 use crate::membership::stack::Stack;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) memberships: Stack,
     pub(crate) durability: Durability,
     pub(crate) applying: Applying,
+    pub(crate) fetching: Fetching,
     /// It was a member and is none any more.
     pub(crate) removed: bool,
     // Outputs.
@@ -83,6 +85,7 @@ impl Shared {
             durability: Durability::new(hard_state.commit),
             applying: Applying::new(commit, known.max(start.index)),
             removed: false,
+            fetching: Fetching::default(),
             outbox: Outbox::default(),
             rng,
             sessions: 0,

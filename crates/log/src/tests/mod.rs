@@ -7,7 +7,7 @@ mod crash;
 mod damage;
 mod faults;
 mod model;
-mod rewrite;
 mod read;
+mod rewrite;
 mod run;
 mod space;

@@ -7,6 +7,7 @@ use kontiki_types::{Body, Entry, Index, Position};
 
 use super::progress::{Mode, Progress};
 use crate::Notice;
+use crate::fetch::{self, Purpose};
 use crate::shared::Shared;
 
 /// Send the entries that are due, as far as mode and window allow.
@@ -33,17 +34,28 @@ pub(crate) fn is_due(progress: &Progress, last: Index) -> bool {
     }
 }
 
-/// Send one append from `next` on. False when a snapshot is needed instead: the term of the entry
-/// before is not known any more, and guessing it would be a false match (raft#31).
+/// Send one append from `next` on. False when nothing can leave now: the entries must come back
+/// from the disk first, or a snapshot is needed instead because the term of the entry before is not
+/// known any more, and guessing it would be a false match (raft#31).
 fn send_append(shared: &mut Shared, progress: &mut Progress, round: u64) -> bool {
     let after = progress.next.prev();
     if shared.log.term(after).is_none() {
         want_snapshot(shared, progress);
         return false;
     }
-    let mut entries = Vec::new();
     let bytes_max = shared.config.append_bytes_max;
-    let last = shared.log.copy_range(after, shared.log.last().index, bytes_max, &mut entries);
+    let mut entries = std::mem::take(&mut progress.fetched);
+    let last = if entries.first().is_some_and(|entry| entry.position.index == progress.next) {
+        entries.last().map_or(after, |entry| entry.position.index)
+    } else if after < shared.log.evicted() {
+        let (peer, session, term) = (progress.peer, progress.session, shared.term());
+        let purpose = Purpose::Feed { peer, session, term };
+        fetch::ask(shared, purpose, after, shared.log.last().index, bytes_max);
+        return false;
+    } else {
+        entries.clear();
+        shared.log.copy_range(after, shared.log.last().index, bytes_max, &mut entries)
+    };
     match &mut progress.mode {
         Mode::Probe { waiting } => *waiting = true,
         Mode::Replicate => {

@@ -16,7 +16,7 @@
 //! - `matched` never falls within one session; replies of other sessions are not even looked at
 //!   (nine of seventeen cores surveyed accept them after a peer was removed and added again).
 
-use kontiki_types::{Index, Moment, PeerId, Position};
+use kontiki_types::{Entry, Index, Moment, PeerId, Position};
 
 use super::inflight::Inflight;
 use crate::log::Log;
@@ -59,6 +59,8 @@ pub(crate) struct Progress {
     /// A heartbeat of the clock left, and no append since: an answer now means that whatever is
     /// not answered was lost, or is slow enough to be asked about.
     pub(crate) quiet: bool,
+    /// Entries that came back from the disk, from `next` on; used or dropped by the next append.
+    pub(crate) fetched: Vec<Entry>,
     /// It is to be asked with an empty append.
     pub(crate) nudge: bool,
 }
@@ -96,6 +98,7 @@ impl Progress {
             carried: 0,
             told_commit: Index(0),
             quiet: false,
+            fetched: Vec::new(),
             nudge: false,
         }
     }

@@ -139,6 +139,20 @@ impl Leader {
         }
     }
 
+    /// Entries for a follower came back from the disk; of use if it still waits for them.
+    pub(crate) fn on_fetched(
+        &mut self,
+        peer: PeerId,
+        session: u64,
+        after: Index,
+        entries: Vec<Entry>,
+    ) {
+        let progress = self.progress(peer).filter(|p| p.session == session);
+        if let Some(progress) = progress.filter(|progress| progress.next == after.next()) {
+            progress.fetched = entries;
+        }
+    }
+
     // ---- outputs ----
 
     /// End of a round: send what is due to everyone.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_types::{
-    Body, Index, Membership, MembershipChange, Message, Moment, PeerId, Position, ReadMode,
+    Body, Entry, Index, Membership, MembershipChange, Message, Moment, PeerId, Position, ReadMode,
     SnapshotMeta, Term,
 };
 
@@ -19,8 +19,8 @@ use super::network::Network;
 use super::safety::{Safety, Witness};
 use crate::invariants::{self, Observed};
 use crate::{
-    Batch, ChangeError, ChangeFailure, ChangeStage, Config, Node, Notice, Outgoing, Priority,
-    ProposeError, ReadError, ReadId, ResetError, Restored, Seq, StoreOp, TransferError,
+    Batch, ChangeError, ChangeFailure, ChangeStage, Config, Fetch, Node, Notice, Outgoing,
+    Priority, ProposeError, ReadError, ReadId, ResetError, Restored, Seq, StoreOp, TransferError,
     TransferOutcome, describe,
 };
 
@@ -42,6 +42,8 @@ pub struct Replica {
     gated: Vec<Outgoing>,
     /// Snapshots it was asked for: to whom, session, in which term.
     pub wanted: Vec<(PeerId, u64, Term)>,
+    /// Entries it wants back from its disk.
+    pub fetching: Vec<Fetch>,
     /// An install it was asked for.
     pub installing: Option<SnapshotMeta>,
     /// For each read under way, what was committed anywhere when it was asked.
@@ -123,6 +125,7 @@ impl Group {
             gated: Vec::new(),
             wanted: Vec::new(),
             installing: None,
+            fetching: Vec::new(),
             reads: BTreeMap::new(),
             starts: 0,
         };
@@ -165,6 +168,7 @@ impl Group {
         replica.gated.clear();
         replica.wanted.clear();
         replica.installing = None;
+        replica.fetching.clear();
         replica.reads.clear();
         self.line(format!("{id} crashes"));
         self.check();
@@ -290,6 +294,31 @@ impl Group {
         true
     }
 
+    /// The disk answers the oldest question; not `ok`: it says that it does not hold the entries.
+    /// False when none was asked.
+    pub fn fetch(&mut self, id: PeerId, ok: bool) -> bool {
+        let replica = self.replica_mut(id);
+        if replica.fetching.is_empty() {
+            return false;
+        }
+        let Fetch { ticket, after, to, bytes_max } = replica.fetching.remove(0);
+        let stored = replica.disk.stored().entries.iter();
+        let asked = stored.filter(|e| after < e.position.index && e.position.index <= to);
+        let mut bytes = 0;
+        let entries: Vec<Entry> = asked
+            .take_while(|entry| {
+                let first = bytes == 0;
+                bytes += entry.cost_bytes();
+                first || bytes <= bytes_max
+            })
+            .cloned()
+            .collect();
+        self.line(format!("{id} reads {}", describe::entries(&entries)));
+        self.mark("entries fetched");
+        self.feed(id, |node| node.on_fetched(ticket, ok.then_some(entries)));
+        true
+    }
+
     /// Stream a wanted snapshot; not `ok`: it is lost on the way. False when none is wanted.
     pub fn stream_snapshot(&mut self, id: PeerId, ok: bool) -> bool {
         let now = self.now;
@@ -363,7 +392,7 @@ impl Group {
                 busy = true;
             }
             for id in self.running() {
-                while self.sync(id) || self.apply(id) {
+                while self.sync(id) || self.apply(id) || self.fetch(id, true) {
                     busy = true;
                 }
                 busy |= self.stream_snapshot(id, true) | self.install(id, true);
@@ -464,6 +493,10 @@ impl Group {
             }
         }
         self.replica_mut(id).machine.queue.extend(batch.apply);
+        for fetch in batch.fetch {
+            self.line(format!("  {id} wants entries after {} up to {}", fetch.after, fetch.to));
+            self.replica_mut(id).fetching.push(fetch);
+        }
         for ready in batch.reads {
             self.line(format!("  {id} read {} at {}", ready.id.0, ready.index));
             self.mark("read answered");

@@ -49,9 +49,17 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of_memory(node: &'a Node) -> Self {
+    /// What is evicted from memory counts as the disk holds it, which it must.
+    fn of_memory(node: &'a Node, stored: &'a Stored) -> Self {
         let log = &node.shared.log;
-        Self { peer: node.id(), start: log.start(), entries: log.entries().collect() }
+        let evicted = |entry: &Entry| entry.position.index <= log.evicted();
+        let on_disk = |entry: &Entry| {
+            let position = entry.position;
+            let found = stored.entries.iter().find(|e| e.position == position);
+            found.unwrap_or_else(|| panic!("{}: {position} is evicted, and not on disk", node.id()))
+        };
+        let entries = log.entries().map(|e| if evicted(e) { on_disk(e) } else { e }).collect();
+        Self { peer: node.id(), start: log.start(), entries }
     }
 
     fn of_disk(witness: &Witness<'a>) -> Self {
@@ -61,7 +69,10 @@ impl<'a> View<'a> {
     }
 
     fn of(witness: &Witness<'a>) -> Self {
-        witness.node.map_or_else(|| Self::of_disk(witness), Self::of_memory)
+        match witness.node {
+            Some(node) => Self::of_memory(node, witness.stored),
+            None => Self::of_disk(witness),
+        }
     }
 
     fn last(&self) -> Position {
@@ -109,7 +120,7 @@ impl Safety {
         for witness in witnesses {
             if let Some(node) = witness.node {
                 self.check_one_leader(node);
-                self.check_committed(node);
+                self.check_committed(node, &View::of(witness));
                 self.note_membership(node);
             }
         }
@@ -153,9 +164,9 @@ impl Safety {
     }
 
     /// Log prefix immutability: what one peer takes for committed, no peer ever takes otherwise.
-    fn check_committed(&mut self, node: &Node) {
+    fn check_committed(&mut self, node: &Node, view: &View<'_>) {
         let commit = node.commit();
-        for entry in node.shared.log.entries().take_while(|e| e.position.index <= commit) {
+        for &entry in view.entries.iter().take_while(|e| e.position.index <= commit) {
             let index = entry.position.index;
             let known = self
                 .committed

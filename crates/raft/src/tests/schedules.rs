@@ -19,11 +19,12 @@ const EVENTS: u32 = 2000;
 const RUNS: u64 = 100;
 
 /// What the runs together must have seen.
-const REACHED: [&str; 9] = [
+const REACHED: [&str; 10] = [
     "leader elected",
     "leader stepped down",
     "read answered",
     "read failed",
+    "entries fetched",
     "restart",
     "snapshot installed",
     "transfer done",
@@ -64,6 +65,7 @@ impl Schedule {
         };
         let membership = Membership::new((1..=voters + learners).map(peer));
         let unborn: Vec<PeerId> = (voters + 1..=voters + learners).map(PeerId).collect();
+        let cache = [usize::MAX, 150][rng.next_u32() as usize % 2];
         let hibernate = [None, Some(1), Some(3)][rng.next_u32() as usize % 3];
         let wanted = rng.next_u32() % 2 * 5;
         let priorities: BTreeMap<_, _> =
@@ -75,6 +77,7 @@ impl Schedule {
             config.apply_bytes_max = 2 * bytes as usize;
             config.seed += seed << 8;
             config.hibernate_after = hibernate;
+            config.cache_bytes_max = cache;
             config.priorities = priorities.clone();
         });
         let lost = [0, 5, 20][rng.next_u32() as usize % 3];
@@ -130,7 +133,8 @@ impl Schedule {
             0..45 => (0..3).for_each(|_| self.deliver()),
             45..62 => drop(self.group.sync(id)),
             62..72 => drop(self.group.apply(id)),
-            72..80 => self.propose(&running),
+            72 => drop(self.group.fetch(id, true)),
+            73..80 => self.propose(&running),
             80..85 => self.read(id),
             85..94 => self.pass_time(id),
             94 => self.compact(id),

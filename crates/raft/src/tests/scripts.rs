@@ -67,6 +67,9 @@ enum Command {
         transfer_lag: Option<u64>,
         #[arg(key)]
         read_lag: Option<u64>,
+        /// Bytes of durable entries kept in memory.
+        #[arg(key)]
+        cache: Option<usize>,
     },
     /// Elect this peer and let everything come to rest, unseen.
     Elect(u64),
@@ -156,6 +159,8 @@ enum Command {
     Start(u64),
     /// Cut the log.
     Compact(u64, u64),
+    /// The disk gives back entries that were asked for, or says that it lacks them.
+    Fetch(u64, Option<String>),
     /// Stream a snapshot that was asked for.
     Stream(u64, Option<String>),
     /// Install a snapshot that arrived.
@@ -254,6 +259,7 @@ fn configure(config: &mut crate::Config, command: &Command) {
         priorities,
         transfer_lag,
         read_lag,
+        cache,
         ..
     } = command
     else {
@@ -266,6 +272,7 @@ fn configure(config: &mut crate::Config, command: &Command) {
     set(&mut config.apply_bytes_max, apply_bytes);
     set(&mut config.uncommitted_bytes_max, uncommitted_bytes);
     set(&mut config.reads_max, reads);
+    set(&mut config.cache_bytes_max, cache);
     config.catch_up_entries_max = margin.unwrap_or(config.catch_up_entries_max);
     config.hibernate_after = *hibernate;
     config.transfer_lag_max = transfer_lag.unwrap_or(config.transfer_lag_max);
@@ -321,6 +328,9 @@ fn event(group: &mut Group, command: &Command) -> Result<String> {
         Command::Compact(peer, to) => {
             let start = group.compact(PeerId(*peer), Index(*to));
             return Ok(start.map_or("stays\n".into(), |start| format!("starts after {start}\n")));
+        }
+        Command::Fetch(peer, fail) => {
+            found(group.fetch(PeerId(*peer), fail.is_none()), "nothing was asked")?;
         }
         Command::Stream(peer, fail) => {
             found(group.stream_snapshot(PeerId(*peer), fail.is_none()), "no snapshot is wanted")?;
