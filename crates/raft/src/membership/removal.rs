@@ -1,24 +1,39 @@
 //! How a peer learns that it belongs to the group no more.
 //!
 //! It commits the configuration without it; or the leader that removed it tells it; or, back after
-//! all that, it asks for votes and is told by whoever hears it ([`tell`]). What is told is a fact:
+//! all that, it asks for votes, or, having none, for a read index ([`ask`]), and is told by whoever
+//! hears it ([`tell`]). What is told is a fact:
 //! "as of this committed index you are no member". It is believed only by a peer that was a member
 //! as of an earlier committed index ([`learn`]): a newcomer, which a lagging peer does not know
 //! yet, is not sent away. As the id of a removed peer is never used again, the fate is final.
 
-use kontiki_types::{Body, Index, Membership, PeerId};
+use kontiki_types::{Body, Index, Membership, PeerId, ReadMode};
 
 use crate::Notice;
+use crate::election;
 use crate::roles::Transition;
 use crate::shared::Shared;
 
-/// Someone asks for votes: if nothing that may yet decide has it as a member, it hears so.
+/// Someone asks for votes or for a leader: if nothing that may yet decide has it as a member, it
+/// hears so.
 pub(crate) fn tell(shared: &mut Shared, to: PeerId) {
     let as_of = shared.applying.commit();
     let knows = !shared.memberships.current().is_empty();
     if knows && shared.memberships.live(as_of).all(|membership| !membership.contains(to)) {
         shared.send(to, Body::Removed { as_of });
     }
+}
+
+/// A member that may not stand hears of no leader. It asks for one, by a read whose answer nobody
+/// needs: a leader that is there, asleep perhaps, speaks to it; and whoever knows it to be removed
+/// says so. True when it asked; one that is no member keeps still.
+pub(crate) fn ask(shared: &mut Shared) -> bool {
+    let asks = shared.membership().contains(shared.config.id) && !shared.removed;
+    if asks {
+        let (id, mode) = (shared.next_read_number(), ReadMode::Index);
+        election::ask_voters(shared, |shared, to| shared.send(to, Body::ReadIndex { id, mode }));
+    }
+    asks
 }
 
 /// We hear that we are no member as of there.

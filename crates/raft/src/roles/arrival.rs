@@ -25,7 +25,9 @@ pub(crate) fn judge(
     }
     match message.body {
         Body::Removed { as_of } => return removal::learn(shared, as_of),
-        Body::PreVote { .. } | Body::Vote { .. } => removal::tell(shared, message.from),
+        Body::PreVote { .. } | Body::Vote { .. } | Body::ReadIndex { .. } => {
+            removal::tell(shared, message.from);
+        }
         _ => {}
     }
     let (theirs, ours) = (message.term, shared.term());

@@ -13,6 +13,7 @@ use super::Transition;
 use crate::election;
 use crate::hibernate;
 use crate::install;
+use crate::membership::removal;
 use crate::priority;
 use crate::read::forward::Forwarded;
 use crate::shared::Shared;
@@ -223,10 +224,12 @@ pub(crate) fn on_time(shared: &mut Shared, follower: &mut Follower, now: Moment)
         // A peer that may not stand must still not send its readers to a leader that is gone.
         return silent(shared.term());
     }
-    // It has nothing to wait for, except the end of an install, after which it may stand, or its
-    // turn to stand behind those wanted more.
+    // It waits for the end of an install, after which it may stand, or for its turn to stand behind
+    // those wanted more; and a member that shall not stand asks around. Others have nothing to
+    // wait for.
     let installing = shared.applying.install.is_some();
-    follower.deadline = (installing || stands).then(|| shared.election_deadline(now));
+    let waits = installing || stands || removal::ask(shared);
+    follower.deadline = waits.then(|| shared.election_deadline(now));
     Transition::Stay
 }
 
