@@ -4,5 +4,6 @@
 mod idle;
 mod machine;
 mod membership;
+mod overload;
 mod stores;
 mod successor;

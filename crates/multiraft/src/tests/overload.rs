@@ -1,0 +1,112 @@
+//! A disk that does not come back: what is taken in is bounded, the rest is refused by name, and
+//! what was taken in is done once the disk is there again.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use kontiki_raft::Config as RaftConfig;
+use kontiki_types::{Membership, Moment, PeerId, Position, RegionId};
+
+use super::machine::Machine;
+use crate::{
+    Applier, Effects, Event, GroupSpec, Refused, Round, Shard, ShardConfig, TaskSeq, Token,
+    membership_codec, restore,
+};
+
+const GROUP: RegionId = RegionId(1);
+/// Bytes of one proposal, and how many callers there are.
+const PAYLOAD_BYTES: usize = 64 * 1024;
+const CALLERS: u64 = 1000;
+/// What may be under way.
+const UNDER_WAY_MAX: usize = 4 * 1024 * 1024;
+
+/// One store that is its own majority, and a disk that syncs only when told to.
+struct Store {
+    shard: Shard,
+    applier: Applier,
+    now: Moment,
+    written: Option<TaskSeq>,
+    replied: Vec<Token>,
+    refused: Vec<(Token, Refused)>,
+}
+
+impl Store {
+    fn new() -> Self {
+        let config = ShardConfig { unapplied_bytes_max: UNDER_WAY_MAX, ..ShardConfig::default() };
+        let membership = Membership::of_voters(1);
+        let (restored, _) =
+            restore(GROUP, None, Position::ZERO, &membership).expect("a first start");
+        let raft = RaftConfig::new(PeerId(1), 7, membership_codec());
+        let mut applier = Applier::new();
+        applier.add(GROUP, Box::new(Machine::new(membership)));
+        let mut shard = Shard::new(config);
+        shard.add_group(GroupSpec { group: GROUP, raft, restored }, Moment::ZERO);
+        let (replied, refused) = (Vec::new(), Vec::new());
+        Self { shard, applier, now: Moment::ZERO, written: None, replied, refused }
+    }
+
+    /// True when something was done.
+    fn turn(&mut self) -> bool {
+        let mut effects = Effects::default();
+        self.shard.on_time(self.now);
+        self.shard.take_effects(self.now, &mut effects);
+        let is_busy = !effects.is_empty();
+        self.written = effects.log.take().map(|task| task.seq).or(self.written);
+        self.refused.append(&mut effects.refused);
+        let mut tasks: VecDeque<_> = effects.apply.into();
+        let mut round = Round::default();
+        self.applier.run(&mut tasks, &mut round).expect("it applies");
+        self.replied.extend(round.replies.into_iter().map(|(token, _)| token));
+        for event in round.events {
+            self.shard.on_event(event, self.now);
+        }
+        is_busy
+    }
+
+    /// The disk is quick until nothing is left to do.
+    fn sync(&mut self) {
+        loop {
+            let is_busy = self.turn();
+            if let Some(task) = self.written.take() {
+                self.shard.on_event(Event::LogSynced { task }, self.now);
+            } else if !is_busy {
+                return;
+            }
+        }
+    }
+
+    fn propose(&mut self, token: u64) {
+        let payload = Bytes::from(vec![7; PAYLOAD_BYTES]);
+        let token = Token(token);
+        let event = Event::Propose { group: GROUP, payload, token, expected_term: None };
+        self.shard.on_event(event, self.now);
+        self.turn();
+    }
+}
+
+#[test]
+fn callers_beyond_what_may_be_under_way_are_refused_as_busy() {
+    let mut store = Store::new();
+    // The first turn tells the shard of the deadline that the second one meets.
+    store.turn();
+    store.sync();
+    assert_eq!(store.shard.status(GROUP).map(|status| status.role), Some("leader"));
+
+    for token in 1..=CALLERS {
+        store.propose(token);
+    }
+    let refused = std::mem::take(&mut store.refused);
+    let taken = CALLERS - refused.len() as u64;
+    let bound = (UNDER_WAY_MAX / PAYLOAD_BYTES) as u64 + 1;
+    assert!(taken > 1 && taken <= bound, "{taken} of {CALLERS} were taken, {bound} may be");
+    assert!(refused.iter().all(|(_, why)| *why == Refused::Busy), "{refused:?}");
+    assert!(store.replied.is_empty(), "nothing is durable: {:?}", store.replied);
+
+    // The disk is back: what was taken in is done, and there is room again.
+    store.sync();
+    assert_eq!(store.replied.len() as u64, taken);
+    store.propose(CALLERS + 1);
+    store.sync();
+    assert_eq!(store.replied.last(), Some(&Token(CALLERS + 1)));
+    assert!(store.refused.is_empty(), "{:?}", store.refused);
+}
