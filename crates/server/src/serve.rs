@@ -1,5 +1,6 @@
 //! Listening: one port for clients, operators and other stores.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use kontiki_proto::MESSAGE_BYTES_MAX;
 use kontiki_proto::v1::admin_server::AdminServer;
 use kontiki_proto::v1::kv_server::KvServer;
 use kontiki_proto::v1::peer_server::PeerServer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -27,6 +28,8 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const STREAMS_MAX: u32 = 256;
 /// How often a silent connection is asked whether it lives, and how long it may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(10));
+/// Connections that may wait to be taken.
+const BACKLOG: u32 = 1024;
 /// How long open streams may take to end once the store stops.
 const DRAIN: Duration = Duration::from_millis(500);
 
@@ -38,13 +41,18 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|source| Error::Listen { address: config.listen.to_string(), source })?;
+    let cannot = |source| Error::Listen { address: config.listen.to_string(), source };
+    let socket = reserve(config.listen).map_err(cannot)?;
     let runtime = Handle::current();
     let (starting, on) = (config.clone(), runtime.clone());
-    let node = runtime.spawn_blocking(move || Node::start(&starting, &on)).await;
-    let node = node.map_err(|error| Error::Fatal(error.to_string()))??;
+    let starting = runtime.spawn_blocking(move || Node::start(&starting, &on));
+    tokio::pin!(shutdown);
+    let node = tokio::select! {
+        node = starting => node.map_err(|error| Error::Fatal(error.to_string()))??,
+        // Nothing was said to anyone, and what is on disk is safe at every moment.
+        () = &mut shutdown => return Ok(()),
+    };
+    let listener = socket.listen(BACKLOG).map_err(cannot)?;
     tracing::info!(
         store = %config.store, cluster = %config.cluster, address = %config.listen,
         version = env!("CARGO_PKG_VERSION"), "serving"
@@ -62,7 +70,7 @@ pub async fn run(
     let serving = serve(Arc::clone(&node), listener, async move { drop(stopped.await) });
     let mut serving = runtime.spawn(serving);
     let result = tokio::select! {
-        () = shutdown => Ok(()),
+        () = &mut shutdown => Ok(()),
         cause = cause => Err(Error::Fatal(cause)),
         ended = &mut serving => match ended {
             Ok(result) => result.map_err(Error::from),
@@ -77,6 +85,20 @@ pub async fn run(
     let stopping = runtime.spawn_blocking(move || node.stop());
     stopping.await.map_err(|error| Error::Fatal(error.to_string()))?;
     result
+}
+
+/// Takes the port, so that a store whose port is in use touches nothing, and does not listen yet:
+/// whoever tries to reach a store that still recovers is refused at once and asks another one,
+/// instead of waiting in a queue that nobody serves.
+fn reserve(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of an earlier life must not keep the port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn serve(

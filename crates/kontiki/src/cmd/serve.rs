@@ -69,7 +69,10 @@ impl Serve {
         log_to_stderr(&config.log_level)?;
         let runtime = super::runtime()?;
         let stop = runtime.block_on(async { told_to_stop() })?;
-        runtime.block_on(kontiki_server::run(config, stop)).map_err(|error| refused(&error))
+        let ended = runtime.block_on(kontiki_server::run(config, stop));
+        // A store that was told to stop while it recovered does not wait for the end of that.
+        runtime.shutdown_background();
+        ended.map_err(|error| refused(&error))
     }
 
     fn raw(self) -> Result<Raw, Failure> {
