@@ -51,6 +51,11 @@ impl Connect {
         Out::new(self.output.unwrap_or(own_form), hex)
     }
 
+    /// JSON was asked for.
+    pub(crate) fn asks_for_json(&self) -> bool {
+        self.output == Some(Form::Json)
+    }
+
     /// What a person reads when an operation failed.
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         let failure = failure(error);

@@ -22,7 +22,8 @@ pub(super) fn parse(address: &str, options: &Options) -> Result<Endpoint, Error>
     let endpoint = Endpoint::from_shared(url).map_err(|error| Error::Invalid {
         message: format!("endpoint {address:?} is not host:port: {error}"),
     })?;
-    if endpoint.uri().host().is_none() {
+    // Without a port a typing error would ask some other service, on port 80.
+    if endpoint.uri().host().is_none() || endpoint.uri().port().is_none() {
         let message = format!("endpoint {address:?} is not host:port");
         return Err(Error::Invalid { message });
     }

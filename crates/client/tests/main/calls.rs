@@ -142,7 +142,7 @@ async fn many_calls_of_one_task_share_batches_within_their_limits() {
 
 #[tokio::test]
 async fn endpoints_are_checked_and_need_a_store_behind_them() {
-    for bad in ["", "host name:1", "http://"] {
+    for bad in ["", "host name:1", "http://", "host", "http://host"] {
         let error = Client::connect([bad], Options::default()).await.err().unwrap();
         assert!(matches!(error, Error::Invalid { .. }), "{bad:?}: {error}");
     }

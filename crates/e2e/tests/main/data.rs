@@ -18,6 +18,10 @@ fn data_of_any_bytes_survives_commands_kills_and_restarts() {
     cluster.kontiki(&["cas", "hello", "--expect", "world", "--update", "there"], b"").ok();
     assert_eq!(cluster.kontiki(&["cas", "hello", "--absent", "--update", "x"], b"").code, 1);
     cluster.kontiki(&["put", "--hex", "00ff0a09", "0d0a00"], b"").ok();
+    cluster.kontiki(&["put", "degrees", "-5"], b"").ok();
+    cluster.kontiki(&["cas", "degrees", "--expect", "-5", "--update", "-6.5"], b"").ok();
+    assert_eq!(cluster.kontiki(&["get", "degrees"], b"").ok().text().trim_end(), "-6.5");
+    cluster.kontiki(&["delete", "degrees"], b"").ok();
 
     // What load reads, dump writes, binary keys and values included.
     let lines: Vec<String> = (0..1000).map(|n| format!("key-{n:04}\tvalue {n}\n")).collect();
@@ -32,6 +36,12 @@ fn data_of_any_bytes_survives_commands_kills_and_restarts() {
     cluster.kontiki(&["delete-range", "--prefix", "key-"], b"").ok();
     assert_eq!(cluster.kontiki(&["get", "key-0500"], b"").code, 1);
     cluster.kontiki(&["load", again.to_str().expect("text")], b"").ok();
+    assert_eq!(cluster.kontiki(&["dump"], b"").ok().out, dump);
+
+    // The same as JSON.
+    let json = cluster.kontiki(&["dump", "-o", "json"], b"").ok().out;
+    cluster.kontiki(&["delete-range", "--all"], b"").ok();
+    cluster.kontiki(&["load", "-", "--format", "jsonl"], &json).ok();
     assert_eq!(cluster.kontiki(&["dump"], b"").ok().out, dump);
 
     // The leader dies; the others go on; it comes back.

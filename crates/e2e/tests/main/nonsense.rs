@@ -110,3 +110,27 @@ fn a_configuration_with_an_unknown_key_is_refused_by_name() {
     assert_eq!(output.code, 2, "{output:?}");
     assert!(output.err.contains("data_dri"), "{output:?}");
 }
+
+#[test]
+fn endpoints_that_are_none_are_a_mistake_of_the_caller() {
+    for bad in ["nonsense", "", "http://host", "host name:1"] {
+        let output = run(&["get", "k", "--endpoints", bad], b"");
+        assert_eq!(output.code, 2, "{bad}: {output:?}");
+        assert!(output.err.contains("host:port"), "{bad}: {output:?}");
+    }
+}
+
+#[test]
+fn a_store_whose_port_is_taken_touches_nothing() {
+    let dir = temporary();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("an address").to_string();
+    let data = dir.path().join("data");
+    let data_dir = data.to_str().expect("text");
+    let peers = format!("1={taken}");
+    let args = ["serve", "--store-id", "1", "--data-dir", data_dir, "--initial-cluster", &peers];
+    let output = run(&args, b"");
+    assert_eq!(output.code, 6, "{output:?}");
+    assert!(output.err.contains("cannot listen"), "{output:?}");
+    assert!(!data.exists(), "it made its directory");
+}

@@ -21,13 +21,13 @@ pub(crate) struct Cas {
     /// Key, byte for byte as given
     key: OsString,
     /// The value it must hold
-    #[arg(long, env = "KONTIKI_EXPECT", value_name = "VALUE")]
+    #[arg(long, env = "KONTIKI_EXPECT", value_name = "VALUE", allow_negative_numbers = true)]
     expect: Option<OsString>,
     /// It must not exist
     #[arg(long, env = "KONTIKI_ABSENT", value_parser = FalseyValueParser::new())]
     absent: bool,
     /// The value it gets
-    #[arg(long, env = "KONTIKI_UPDATE", value_name = "VALUE")]
+    #[arg(long, env = "KONTIKI_UPDATE", value_name = "VALUE", allow_negative_numbers = true)]
     update: Option<OsString>,
     /// It is deleted
     #[arg(long, env = "KONTIKI_DELETE", value_parser = FalseyValueParser::new())]

@@ -27,7 +27,7 @@ pub(crate) struct Dump {
     /// The file; `-` is standard output
     #[arg(value_name = "FILE", default_value = "-")]
     path: PathBuf,
-    /// How records stand in it; by default jsonl for .json, .jsonl and .ndjson, else tsv
+    /// How records stand in it; by default jsonl for .json, .jsonl, .ndjson and -o json, else tsv
     #[arg(long, env = "KONTIKI_FORMAT")]
     format: Option<Format>,
     #[command(flatten)]
@@ -45,7 +45,9 @@ pub(crate) struct Dump {
 impl Dump {
     /// Writes them.
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let format = self.format.unwrap_or_else(|| Format::of_path(&self.path));
+        let by_output = self.connect.asks_for_json().then_some(Format::Jsonl);
+        let format = self.format.or(by_output);
+        let format = format.unwrap_or_else(|| Format::of_path(&self.path));
         let started = Instant::now();
         let count = if self.path == Path::new("-") {
             let mut out = BufWriter::new(io::stdout());

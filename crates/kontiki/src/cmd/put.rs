@@ -17,6 +17,7 @@ pub(crate) struct Put {
     /// Key, byte for byte as given
     key: OsString,
     /// Value; `-` reads it from standard input
+    #[arg(allow_negative_numbers = true)]
     value: Option<OsString>,
     /// Take the value from a file (`-`: standard input), byte for byte
     #[arg(long, env = "KONTIKI_FILE", value_name = "PATH", conflicts_with = "value")]

@@ -12,7 +12,8 @@ use crate::output::{Form, Out, count_text, size_text, table};
 
 /// Show stores, leaders, terms, positions and sizes
 ///
-/// Exits with 3 when a store does not answer, a region has no leader, or a replica is quarantined.
+/// Exits with 3 when a store does not answer, a region has no leader, or a replica is
+/// quarantined.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Status {
     #[command(flatten)]
@@ -49,8 +50,6 @@ struct LogFacts {
     segments: u64,
     bytes: u64,
     syncs: u64,
-    sync_p50_us: u64,
-    sync_p99_us: u64,
 }
 
 #[derive(Serialize, Debug)]
@@ -58,7 +57,6 @@ struct EngineFacts {
     name: String,
     disk_bytes: u64,
     memory_bytes: u64,
-    rows: u64,
 }
 
 /// One replica, in JSON.
@@ -135,18 +133,11 @@ fn facts(status: StoreStatus) -> Facts {
         version: status.version,
         uptime_ms: status.uptime_ms,
         leads: replicas.iter().filter(|replica| replica.role == "leader").count(),
-        log: LogFacts {
-            segments: log.segment_count,
-            bytes: log.bytes,
-            syncs: log.sync_count,
-            sync_p50_us: log.sync_p50_us,
-            sync_p99_us: log.sync_p99_us,
-        },
+        log: LogFacts { segments: log.segment_count, bytes: log.bytes, syncs: log.sync_count },
         engine: EngineFacts {
             name: engine.name,
             disk_bytes: engine.disk_bytes,
             memory_bytes: engine.memory_bytes,
-            rows: engine.row_count,
         },
         replicas,
         counters: status.counters.into_iter().collect(),
@@ -183,7 +174,7 @@ fn store_name(id: Option<u64>) -> String {
 
 fn tables(rows: &[StoreRow], out: &mut Out) -> Result<(), Failure> {
     let mut stores =
-        table(&["store", "address", "state", "leads>", "log>", "engine", "size>", "rows>", "up>"]);
+        table(&["store", "address", "state", "leads>", "log>", "engine", "size>", "up>"]);
     for row in rows {
         let name = store_name(row.id);
         let Some(facts) = &row.facts else {
@@ -198,7 +189,6 @@ fn tables(rows: &[StoreRow], out: &mut Out) -> Result<(), Failure> {
             size_text(facts.log.bytes),
             facts.engine.name.clone(),
             size_text(facts.engine.disk_bytes + facts.engine.memory_bytes),
-            count_text(facts.engine.rows),
             format!("{} s", count_text(facts.uptime_ms / 1000)),
         ]);
     }
