@@ -8,8 +8,7 @@ use kontiki_codec::store_ident::StoreIdent;
 use kontiki_engine::Engine;
 use kontiki_log::{Config as LogConfig, Group, Log, Recovered, SimDisk, Tail};
 use kontiki_multiraft::{
-    Applier, Durability, Effects, GroupSpec, Round, Shard, ShardConfig, StateMachine,
-    membership_codec, restore,
+    Applier, Effects, GroupSpec, Round, Shard, ShardConfig, StateMachine, membership_codec, restore,
 };
 use kontiki_raft::{Config as RaftConfig, Restored};
 use kontiki_store::{Background, Inline, Opened, PendingInstall, Replica, Tuning, bootstrap, open};
@@ -172,8 +171,7 @@ impl Machine {
         raft.inflight_messages_max = options.inflight_messages;
         raft.append_bytes_max = options.append_bytes;
         let now = self.clock.local(env.now);
-        let durability = Durability::Engine;
-        shard.add_group(GroupSpec { group: REGION, raft, restored, durability }, now);
+        shard.add_group(GroupSpec { group: REGION, raft, restored }, now);
         shard
     }
 }
