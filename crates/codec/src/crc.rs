@@ -9,6 +9,11 @@ pub const SALT_FRAME: u64 = 0x6672_616d;
 /// Salt of snapshot chunks.
 pub const SALT_CHUNK: u64 = 0x6368_756e;
 
+/// Salt of a snapshot's files.
+pub const SALT_FILE: u64 = 0x6669_6c65;
+/// Salt of a snapshot's manifest.
+pub const SALT_MANIFEST: u64 = 0x6d61_6e69;
+
 /// The checksum of `bytes` under `salt`.
 pub fn salted(salt: u64, bytes: &[u8]) -> u32 {
     append(crc32c::crc32c(&salt.to_le_bytes()), bytes)

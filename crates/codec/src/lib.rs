@@ -15,7 +15,8 @@
 //! [`hard_state`], [`membership`], [`snapshot`], [`message`], [`frame`], [`payloads`]; what a
 //! region is told and answers: [`command`], [`outcome`], [`region`]; where and how it keeps rows:
 //! [`keys`], [`value`], [`apply_state`], [`session`], [`outcome_record`], [`install_marker`],
-//! [`store_ident`]; how it travels: [`snapshot_chunk`], [`region_snapshot`].
+//! [`store_ident`]; how it travels: [`snapshot_chunk`], [`region_snapshot`], and for state machines
+//! of library users [`snapshot_manifest`].
 
 #![forbid(unsafe_code)]
 
@@ -39,6 +40,7 @@ pub mod region_snapshot;
 pub mod session;
 pub mod snapshot;
 pub mod snapshot_chunk;
+pub mod snapshot_manifest;
 pub mod store_ident;
 pub mod value;
 pub mod wire;

@@ -6,11 +6,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use kontiki_multiraft::{Applier, ApplyTask, OpenSnapshot, Round};
 
+use crate::apply_queues::ApplyInput;
 use crate::fatal::Fatal;
 use crate::mailbox::Mailbox;
+use crate::metrics::Metrics;
 use crate::shard_thread::Input;
 use crate::spool::Spools;
 use crate::waiters::Waiters;
@@ -18,12 +21,13 @@ use crate::waiters::Waiters;
 /// Everything the thread needs.
 pub(crate) struct ApplyWorker {
     pub(crate) applier: Applier,
-    pub(crate) tasks: Arc<Mailbox<ApplyTask>>,
+    pub(crate) inputs: Arc<Mailbox<ApplyInput>>,
     pub(crate) shard: Arc<Mailbox<Input>>,
     pub(crate) snapshots: Arc<Mailbox<OpenSnapshot>>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) spools: Arc<Spools>,
     pub(crate) fatal: Fatal,
+    pub(crate) metrics: Option<Arc<Metrics>>,
 }
 
 impl ApplyWorker {
@@ -32,15 +36,37 @@ impl ApplyWorker {
         let mut drained = Vec::new();
         let mut tasks = VecDeque::new();
         let mut round = Round::default();
-        while self.tasks.drain(&mut drained, None) && !self.fatal.is_raised() {
-            tasks.extend(drained.drain(..));
-            while !tasks.is_empty() {
-                if let Err(error) = self.round(&mut tasks, &mut round) {
-                    return self.fatal.raise(format!("apply: {error}"));
+        while self.inputs.drain(&mut drained, None) && !self.fatal.is_raised() {
+            let began = Instant::now();
+            for input in drained.drain(..) {
+                match input {
+                    ApplyInput::Task(task) => tasks.push_back(task),
+                    ApplyInput::Add(group, machine) => {
+                        self.finish(&mut tasks, &mut round);
+                        self.applier.add(group, machine);
+                    }
+                    ApplyInput::Remove(group, done) => {
+                        self.finish(&mut tasks, &mut round);
+                        self.applier.remove(group);
+                        // Whoever asked may have given up waiting.
+                        let _ = done.try_send(());
+                    }
                 }
+            }
+            self.finish(&mut tasks, &mut round);
+            if let Some(metrics) = &self.metrics {
+                metrics.fsm_commit.observe_since(began);
             }
         }
         self.snapshots.close();
+    }
+
+    fn finish(&mut self, tasks: &mut VecDeque<ApplyTask>, round: &mut Round) {
+        while !tasks.is_empty() && !self.fatal.is_raised() {
+            if let Err(error) = self.round(tasks, round) {
+                self.fatal.raise(format!("apply: {error}"));
+            }
+        }
     }
 
     fn round(
@@ -49,13 +75,21 @@ impl ApplyWorker {
         round: &mut Round,
     ) -> Result<(), kontiki_multiraft::Error> {
         self.applier.run(tasks, round)?;
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| !round.reads.is_empty()) {
+            metrics.handle_read_index_entries.observe(round.reads.len() as u64);
+        }
         self.waiters.reply_all(&mut round.replies);
         self.waiters.read_all(&mut round.reads);
+        self.waiters.refuse_gone(&mut round.refused);
         self.snapshots.push_all(round.snapshots.drain(..));
         for (group, meta, spool) in std::mem::take(&mut round.installs) {
+            let began = Instant::now();
             let mut chunks = self.spools.read(spool);
             self.applier.install(group, meta, spool, &mut chunks, round)?;
             self.spools.remove(spool);
+            if let Some(metrics) = &self.metrics {
+                metrics.install_snapshot.observe_since(began);
+            }
         }
         if !round.events.is_empty() {
             self.shard.push(Input::Events(std::mem::take(&mut round.events)));

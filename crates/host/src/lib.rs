@@ -22,13 +22,16 @@
 
 #![forbid(unsafe_code)]
 
+mod apply_queues;
 mod apply_worker;
 mod background;
 mod clock;
 pub mod disk;
 mod fatal;
+pub mod library;
 mod log_writer;
 mod mailbox;
+pub mod metrics;
 mod node_host;
 mod outbox;
 mod segment_keeper;
@@ -42,7 +45,7 @@ mod waiters;
 pub use background::{Background, SyncEngine};
 pub use fatal::OnFatal;
 pub use log_writer::LogStatus;
-pub use node_host::{HostedGroup, NodeHost, OnNotice, Options, StartError};
+pub use node_host::{HostedGroup, JoiningGroup, NodeHost, OnNotice, Options, StartError};
 pub use snapshot_receiver::SnapshotReceiver;
 pub use transport::{Class, SnapshotPipe, Transport};
-pub use waiters::{ProposeDone, ReadDone};
+pub use waiters::{ChangeDone, ProposeDone, ReadDone, TransferDone};

@@ -5,13 +5,14 @@
 //! so a peer does not wait for another thread to wake up.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kontiki_log::{Disk, Log, Record, Stats};
 use kontiki_multiraft::{Event, LogTask, Outbound, TaskSeq};
 
 use crate::fatal::Fatal;
 use crate::mailbox::Mailbox;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::segment_keeper::SegmentKeeper;
 use crate::shard_thread::Input;
@@ -49,6 +50,7 @@ pub(crate) struct LogWriter<D: Disk> {
     pub(crate) keeper: SegmentKeeper<D>,
     pub(crate) status: LogStatus,
     pub(crate) fatal: Fatal,
+    pub(crate) metrics: Option<Arc<Metrics>>,
 }
 
 /// The tasks of one frame, merged.
@@ -105,7 +107,9 @@ impl<D: Disk> LogWriter<D> {
     }
 
     fn write(&mut self, merged: &mut Merged) -> Result<(), kontiki_log::Error> {
+        let began = Instant::now();
         self.log.write(&merged.records)?;
+        let appended = merged.entries();
         merged.records.clear();
         if !merged.must_sync {
             // Only hints so far: they become durable, and are reported, with the next task.
@@ -113,13 +117,20 @@ impl<D: Disk> LogWriter<D> {
         }
         self.log.sync()?;
         merged.must_sync = false;
+        if let Some(metrics) = &self.metrics {
+            metrics.appended(appended.0, appended.1, began);
+        }
         let mut events = Vec::new();
         self.outbox.send(&mut merged.gated, &mut events);
         events.extend(merged.newest.take().map(|task| Event::LogSynced { task }));
         self.shard.push(Input::Events(events));
         if std::mem::take(&mut merged.compacted) {
             // What is not collected now waits for the next compaction.
+            let began = Instant::now();
             let collected = self.log.collect()?;
+            if let Some(metrics) = &self.metrics {
+                metrics.truncate_log_prefix.observe_since(began);
+            }
             merged.compacted = collected.more;
             self.keeper.remove(self.log.take_removable());
         }
@@ -129,6 +140,17 @@ impl<D: Disk> LogWriter<D> {
 }
 
 impl Merged {
+    /// How many entries, of how many bytes.
+    fn entries(&self) -> (u64, u64) {
+        let appends = self.records.iter().map(|record| match record {
+            Record::Append { entries, .. } => entries.as_slice(),
+            _ => &[],
+        });
+        appends
+            .flatten()
+            .fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.data.len() as u64))
+    }
+
     fn take_in(&mut self, tasks: &mut Vec<LogTask>) {
         for task in tasks.drain(..) {
             self.compacted |= task.records.iter().any(|r| matches!(r, Record::Compact { .. }));
@@ -183,6 +205,7 @@ mod tests {
             outbox: Outbox::new(Arc::new(Nowhere)),
             keeper: SegmentKeeper::start(disk.clone()).expect("started"),
             fatal: Fatal::new(Box::new(drop)),
+            metrics: None,
         };
         writer.run();
 

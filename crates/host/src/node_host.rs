@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,20 +17,22 @@ use bytes::Bytes;
 use kontiki_codec::frame;
 use kontiki_log::{Disk, Log};
 use kontiki_multiraft::{
-    Applier, Event, GroupSpec, GroupStatus, Quarantined, Refused, RestoreError, Shard, ShardConfig,
-    StateMachine, membership_codec, restore,
+    Applier, Durability, Event, GroupSpec, GroupStatus, OpenSnapshot, Quarantined, Refused,
+    RestoreError, Shard, ShardConfig, StateMachine, membership_codec, restore,
 };
 use kontiki_raft::{Config as RaftConfig, Notice};
 use kontiki_types::{
     Membership, PeerId, Position, ReadMode, RegionId, SnapshotMeta, StoreId, Term,
 };
 
+use crate::apply_queues::{ApplyInput, ApplyQueues};
 use crate::apply_worker::ApplyWorker;
-use crate::background::{self, Background, SyncEngine};
+use crate::background::{self, Background, Job, SyncEngine};
 use crate::clock::Clock;
 use crate::fatal::{Fatal, OnFatal};
 use crate::log_writer::{LogStatus, LogWriter};
 use crate::mailbox::{Mailbox, Rejected};
+use crate::metrics::{Metrics, Replication};
 use crate::outbox::Outbox;
 use crate::segment_keeper::SegmentKeeper;
 use crate::shard_thread::{Input, ShardThread};
@@ -38,7 +40,12 @@ use crate::snapshot_receiver::SnapshotReceiver;
 use crate::snapshot_sender;
 use crate::spool::Spools;
 use crate::transport::Transport;
-use crate::waiters::{ProposeDone, ReadDone, Waiter, Waiters};
+use crate::waiters::{ProposeDone, ReadDone, TransferDone, Waiter, Waiters};
+
+mod groups;
+
+use groups::Comings;
+pub use groups::JoiningGroup;
 
 /// Told of every leadership and membership change, on the shard thread: must return at once.
 pub type OnNotice = Arc<dyn Fn(RegionId, &Notice) + Send + Sync>;
@@ -89,6 +96,10 @@ pub struct Options {
     pub on_notice: OnNotice,
     /// Told of the end.
     pub on_fatal: OnFatal,
+    /// Threads that apply; a group stays with one. One for state machines that share an engine.
+    pub apply_workers: usize,
+    /// Where to count, if anywhere.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 /// Why a host did not start.
@@ -113,10 +124,11 @@ pub enum StartError {
 struct Ready<D: Disk> {
     log: Log<D>,
     shard: Shard,
-    applier: Applier,
+    apply: ApplyQueues,
     spools: Arc<Spools>,
     clock: Clock,
     quarantined: Arc<BTreeSet<RegionId>>,
+    comings: Arc<Comings>,
 }
 
 /// Many Raft groups in one process. Cheap to clone; [`NodeHost::stop`] ends it.
@@ -129,7 +141,10 @@ pub struct NodeHost {
     log_status: LogStatus,
     quarantined: Arc<BTreeSet<RegionId>>,
     fatal: Fatal,
-    threads: Arc<std::sync::Mutex<Vec<JoinHandle<()>>>>,
+    clock: Clock,
+    apply: ApplyQueues,
+    comings: Arc<Comings>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl NodeHost {
@@ -150,7 +165,7 @@ impl NodeHost {
             tracing::error!(?damage, "the log is damaged");
         }
         let mut shard = Shard::new(options.shard.clone());
-        let mut applier = Applier::new();
+        let apply = ApplyQueues::new(options.apply_workers);
         let mut records = Vec::new();
         let mut quarantined = BTreeSet::new();
         for mut hosted in groups {
@@ -164,7 +179,8 @@ impl NodeHost {
                 Ok((restored, mut needed)) => {
                     records.append(&mut needed);
                     let raft = raft_config(&options, &hosted);
-                    shard.add_group(GroupSpec { group: hosted.group, raft, restored }, clock.now());
+                    let (group, durability) = (hosted.group, Durability::Engine);
+                    shard.add_group(GroupSpec { group, raft, restored, durability }, clock.now());
                 }
                 // A damaged replica stops nobody but itself.
                 Err(RestoreError::Quarantined { group, why }) => {
@@ -175,7 +191,7 @@ impl NodeHost {
                 }
                 Err(error) => return Err(error.into()),
             }
-            applier.add(hosted.group, hosted.machine);
+            apply.of(hosted.group).push(ApplyInput::Add(hosted.group, hosted.machine));
         }
         if !records.is_empty() {
             log.write(&records)?;
@@ -183,7 +199,8 @@ impl NodeHost {
         }
         spools.retain(&[])?;
         let quarantined = Arc::new(quarantined);
-        let ready = Ready { log, shard, applier, spools, clock, quarantined };
+        let comings = Arc::new(Comings::of(recovered));
+        let ready = Ready { log, shard, apply, spools, clock, quarantined, comings };
         Self::start_threads(options, disk, ready)
     }
 
@@ -192,12 +209,11 @@ impl NodeHost {
         disk: D,
         ready: Ready<D>,
     ) -> Result<Self, StartError> {
-        let Ready { log, shard, applier, spools, clock, quarantined } = ready;
+        let Ready { log, shard, apply, spools, clock, quarantined, comings } = ready;
         let fatal = Fatal::new(options.on_fatal);
         let inputs = Arc::new(Mailbox::new(INPUTS_MAX));
         // These carry what the shard hands out; the shard's own limits bound them.
         let log_tasks = Arc::new(Mailbox::new(usize::MAX));
-        let apply_tasks = Arc::new(Mailbox::new(usize::MAX));
         let jobs = Arc::clone(&options.background.jobs);
         let snapshots = Arc::new(Mailbox::new(usize::MAX));
         let waiters = Arc::new(Waiters::default());
@@ -213,48 +229,56 @@ impl NodeHost {
             keeper: SegmentKeeper::start(disk)?,
             status: log_status.clone(),
             fatal: fatal.clone(),
+            metrics: options.metrics.clone(),
         };
         threads.spawn("log", move || writer.run())?;
 
-        let worker = ApplyWorker {
-            applier,
-            tasks: Arc::clone(&apply_tasks),
+        let worker = |queue: &Arc<Mailbox<ApplyInput>>| ApplyWorker {
+            applier: Applier::new(),
+            inputs: Arc::clone(queue),
             shard: Arc::clone(&inputs),
             snapshots: Arc::clone(&snapshots),
             waiters: Arc::clone(&waiters),
             spools: Arc::clone(&spools),
             fatal: fatal.clone(),
+            metrics: options.metrics.clone(),
         };
-        threads.spawn("apply", move || worker.run())?;
+        for worker in apply.all().map(worker) {
+            threads.spawn("apply", move || worker.run())?;
+        }
 
         let shard_thread = ShardThread {
             shard,
             clock,
             inputs: Arc::clone(&inputs),
             log: log_tasks,
-            apply: apply_tasks,
+            apply: apply.clone(),
             background: Arc::clone(&jobs),
             outbox,
             waiters: Arc::clone(&waiters),
             on_notice: options.on_notice,
             fatal: fatal.clone(),
+            halts: Arc::clone(&comings.halts),
+            replication: options.metrics.map(Replication::new),
         };
         threads.spawn("shard", move || shard_thread.run())?;
 
-        let (jobs_in, shard_in, fatal_in) = (Arc::clone(&jobs), Arc::clone(&inputs), fatal.clone());
-        let sync_engine = options.sync_engine;
-        threads.spawn("background", move || {
-            background::run(&jobs_in, &sync_engine, &shard_in, &fatal_in);
-        })?;
+        threads.spawn_background(jobs, options.sync_engine, Arc::clone(&inputs), fatal.clone())?;
+        threads.spawn_snapshots(snapshots, options.transport, Arc::clone(&inputs))?;
 
-        let (transport, shard_in) = (options.transport, Arc::clone(&inputs));
-        threads.spawn("snapshots", move || {
-            snapshot_sender::run(&snapshots, &transport, &shard_in);
-        })?;
-
-        let background = options.background;
-        let threads = Arc::new(std::sync::Mutex::new(threads.0));
-        Ok(Self { inputs, waiters, spools, background, log_status, quarantined, fatal, threads })
+        Ok(Self {
+            inputs,
+            waiters,
+            spools,
+            background: options.background,
+            log_status,
+            quarantined,
+            fatal,
+            clock,
+            apply,
+            comings,
+            threads: Arc::new(Mutex::new(threads.0)),
+        })
     }
 
     /// Propose a payload; `done` is called once, from a thread of the host: it must not block.
@@ -282,6 +306,12 @@ impl NodeHost {
     /// when the transfer has begun or was refused.
     pub fn transfer(&self, group: RegionId, to: StoreId, done: ProposeDone) {
         self.submit(Waiter::Propose(done), |token| Event::Transfer { group, to: Some(to), token });
+    }
+
+    /// Hand leadership to the replica on that store, or to whoever can take over soonest; `done` is
+    /// called when the transfer has ended, well or not.
+    pub fn transfer_to_end(&self, group: RegionId, to: Option<StoreId>, done: TransferDone) {
+        self.submit(Waiter::Transfer(done), |token| Event::Transfer { group, to, token });
     }
 
     /// A frame from this other store. Dropped when the host is overloaded.
@@ -312,9 +342,17 @@ impl NodeHost {
 
     /// How all groups stand. Blocks until the shard thread has looked, at most two seconds.
     pub fn statuses(&self) -> Option<Vec<GroupStatus>> {
+        self.inspect(|shard| shard.statuses().collect())
+    }
+
+    /// Look at the shard from its own thread. Nothing when it did not come to it in two seconds.
+    pub fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Shard) -> T + Send + 'static,
+    ) -> Option<T> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let look = move |shard: &Shard| {
-            let _ = sender.send(shard.statuses().collect());
+            let _ = sender.send(look(shard));
         };
         self.inputs.offer(Input::Inspect(Box::new(look))).ok()?;
         receiver.recv_timeout(INSPECT_TIMEOUT).ok()
@@ -385,5 +423,24 @@ impl Threads {
     fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
         self.0.push(std::thread::Builder::new().name(name.to_owned()).spawn(body)?);
         Ok(())
+    }
+
+    fn spawn_background(
+        &mut self,
+        jobs: Arc<Mailbox<Job>>,
+        sync_engine: SyncEngine,
+        shard: Arc<Mailbox<Input>>,
+        fatal: Fatal,
+    ) -> std::io::Result<()> {
+        self.spawn("background", move || background::run(&jobs, &sync_engine, &shard, &fatal))
+    }
+
+    fn spawn_snapshots(
+        &mut self,
+        snapshots: Arc<Mailbox<OpenSnapshot>>,
+        transport: Arc<dyn Transport>,
+        shard: Arc<Mailbox<Input>>,
+    ) -> std::io::Result<()> {
+        self.spawn("snapshots", move || snapshot_sender::run(&snapshots, &transport, &shard))
     }
 }

@@ -3,15 +3,20 @@
 //! One turn costs one lock of the mailbox, one wake-up of each thread it has work for, one frame
 //! per store. Nothing in here blocks on a disk or a socket.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use kontiki_multiraft::{ApplyTask, Effects, Event, LogTask, Shard};
+use kontiki_multiraft::{Effects, Event, LogTask, Shard};
+use kontiki_types::{Moment, RegionId};
 
+use crate::apply_queues::ApplyQueues;
 use crate::clock::Clock;
 use crate::fatal::Fatal;
 use crate::mailbox::Mailbox;
+use crate::metrics::Replication;
 use crate::outbox::Outbox;
-use crate::waiters::Waiters;
+use crate::waiters::{Waiter, Waiters};
 
 /// What reaches the shard thread.
 pub(crate) enum Input {
@@ -21,7 +26,15 @@ pub(crate) enum Input {
     Events(Vec<Event>),
     /// Somebody wants to look at the shard.
     Inspect(Box<dyn FnOnce(&Shard) + Send>),
+    /// Somebody adds a group, or brings one back.
+    Edit(Edit),
 }
+
+/// Changes the shard between two events.
+pub(crate) type Edit = Box<dyn FnOnce(&mut Shard, Moment) + Send>;
+
+/// Who waits for which group to halt.
+pub(crate) type Halts = Arc<Mutex<BTreeMap<RegionId, Vec<SyncSender<()>>>>>;
 
 /// Everything the thread needs.
 pub(crate) struct ShardThread {
@@ -29,12 +42,16 @@ pub(crate) struct ShardThread {
     pub(crate) clock: Clock,
     pub(crate) inputs: Arc<Mailbox<Input>>,
     pub(crate) log: Arc<Mailbox<LogTask>>,
-    pub(crate) apply: Arc<Mailbox<ApplyTask>>,
+    pub(crate) apply: ApplyQueues,
     pub(crate) background: Arc<Mailbox<crate::background::Job>>,
     pub(crate) outbox: Outbox,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) on_notice: crate::node_host::OnNotice,
     pub(crate) fatal: Fatal,
+    /// Who waits for a group to halt.
+    pub(crate) halts: Halts,
+    /// What followers hear and leaders wait for, when somebody measures.
+    pub(crate) replication: Option<Replication>,
 }
 
 impl ShardThread {
@@ -53,13 +70,14 @@ impl ShardThread {
             let now = self.clock.now();
             for input in inputs.drain(..) {
                 match input {
-                    Input::Event(event) => self.shard.on_event(event, now),
+                    Input::Event(event) => self.on_event(event, now),
                     Input::Events(events) => {
                         for event in events {
-                            self.shard.on_event(event, now);
+                            self.on_event(event, now);
                         }
                     }
                     Input::Inspect(look) => look(&self.shard),
+                    Input::Edit(edit) => edit(&mut self.shard, now),
                 }
             }
             for event in unreachable.drain(..) {
@@ -74,14 +92,28 @@ impl ShardThread {
         self.background.close();
     }
 
+    fn on_event(&mut self, event: Event, now: Moment) {
+        match (&mut self.replication, &event) {
+            (Some(replication), Event::Message { group, message, .. }) => {
+                let arrived = replication.arrived(*group, message);
+                self.shard.on_event(event, now);
+                replication.handled(arrived);
+            }
+            _ => self.shard.on_event(event, now),
+        }
+    }
+
     /// Messages first: while they travel, the disk of this store and of the others work at once.
-    fn execute(&self, effects: &mut Effects, unreachable: &mut Vec<Event>) {
+    fn execute(&mut self, effects: &mut Effects, unreachable: &mut Vec<Event>) {
+        if let Some(replication) = &mut self.replication {
+            replication.leaving(effects);
+        }
         self.outbox.send(&mut effects.send, unreachable);
         if let Some(task) = effects.log.take() {
             self.log.push(task);
         }
         if !effects.apply.is_empty() {
-            self.apply.push_all(effects.apply.drain(..));
+            self.apply.push_all(&mut effects.apply);
         }
         if effects.sync_engine {
             self.background.push(crate::background::Job::SyncEngine);
@@ -92,12 +124,31 @@ impl ShardThread {
             }
         }
         for token in effects.accepted.drain(..) {
-            if let Some(crate::waiters::Waiter::Propose(done)) = self.waiters.take(token) {
+            if let Some(done) = self.waiters.take_accepted(token) {
                 done(Ok(bytes::Bytes::new()));
+            }
+        }
+        for (token, outcome) in effects.transferred.drain(..) {
+            if let Some(Waiter::Transfer(done)) = self.waiters.take(token) {
+                done(Ok(outcome));
+            }
+        }
+        for (token, membership) in effects.changed.drain(..) {
+            if let Some(Waiter::Change(done)) = self.waiters.take(token) {
+                done(Ok(membership));
             }
         }
         for (group, notice) in effects.notices.drain(..) {
             (self.on_notice)(group, &notice);
+        }
+        if !effects.halted.is_empty() {
+            let mut halts = self.halts.lock().unwrap_or_else(PoisonError::into_inner);
+            for group in effects.halted.drain(..) {
+                for sender in halts.remove(&group).into_iter().flatten() {
+                    // Whoever gave up waiting does not want to know.
+                    let _ = sender.try_send(());
+                }
+            }
         }
     }
 }

@@ -8,16 +8,28 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use kontiki_multiraft::{Refused, Token};
+use kontiki_raft::TransferOutcome;
+use kontiki_types::Membership;
+
+use crate::library::Done;
 
 /// Called with the state machine's reply.
 pub type ProposeDone = Box<dyn FnOnce(Result<Bytes, Refused>) + Send>;
 /// Called on the apply worker when the state may be read: read there and then.
 pub type ReadDone = Box<dyn FnOnce(Result<(), Refused>) + Send>;
+/// Called with the membership that a change led to.
+pub type ChangeDone = Box<dyn FnOnce(Result<Membership, Refused>) + Send>;
+/// Called when a transfer has ended, with how.
+pub type TransferDone = Box<dyn FnOnce(Result<TransferOutcome, Refused>) + Send>;
 
 /// A caller that waits.
 pub(crate) enum Waiter {
     Propose(ProposeDone),
     Read(ReadDone),
+    Change(ChangeDone),
+    Transfer(TransferDone),
+    /// Of a library user: its state machine takes it out and answers itself.
+    Task(Done),
 }
 
 impl Waiter {
@@ -25,6 +37,9 @@ impl Waiter {
         match self {
             Self::Propose(done) => done(Err(refused)),
             Self::Read(done) => done(Err(refused)),
+            Self::Change(done) => done(Err(refused)),
+            Self::Transfer(done) => done(Err(refused)),
+            Self::Task(done) => done.run(Err(refused.into())),
         }
     }
 }
@@ -56,6 +71,18 @@ impl Waiters {
         self.lock().waiting.remove(&token)
     }
 
+    /// Take out who waits for a beginning, not for an end.
+    pub(crate) fn take_accepted(&self, token: Token) -> Option<ProposeDone> {
+        let mut state = self.lock();
+        match state.waiting.get(&token)? {
+            Waiter::Propose(_) => match state.waiting.remove(&token)? {
+                Waiter::Propose(done) => Some(done),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Call the waiters of these replies.
     pub(crate) fn reply_all(&self, replies: &mut Vec<(Token, Bytes)>) {
         let waiters: Vec<_> = {
@@ -78,6 +105,30 @@ impl Waiters {
         for waiter in waiters {
             if let Some(Waiter::Read(done)) = waiter {
                 done(Ok(()));
+            }
+        }
+    }
+
+    /// Take out the completions of these tasks, in order.
+    pub(crate) fn take_tasks(&self, tokens: &[Option<Token>]) -> Vec<Option<Done>> {
+        if tokens.iter().all(Option::is_none) {
+            return Vec::new();
+        }
+        let mut state = self.lock();
+        let take = |token: &Option<Token>| match state.waiting.remove(&(*token)?)? {
+            Waiter::Task(done) => Some(done),
+            _ => None,
+        };
+        tokens.iter().map(take).collect()
+    }
+
+    /// Tell these callers that the state machine they waited for is gone.
+    pub(crate) fn refuse_gone(&self, tokens: &mut Vec<Token>) {
+        for token in tokens.drain(..) {
+            match self.take(token) {
+                Some(reader @ Waiter::Read(_)) => reader.refuse(Refused::Halted),
+                Some(waiter) => waiter.refuse(Refused::LeadershipLost),
+                None => {}
             }
         }
     }

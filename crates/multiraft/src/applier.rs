@@ -20,6 +20,8 @@ pub struct Round {
     pub replies: Vec<(Token, Bytes)>,
     /// Callers that may read now; the state they see includes everything they must see.
     pub reads: Vec<Token>,
+    /// Callers whose state machine failed or is gone: their proposals may have taken effect.
+    pub refused: Vec<Token>,
     /// Reports for the shard.
     pub events: Vec<Event>,
     /// Snapshots to stream.
@@ -57,6 +59,8 @@ struct Gathered {
 #[derive(Default)]
 pub struct Applier {
     machines: BTreeMap<RegionId, Box<dyn StateMachine>>,
+    /// Readers of the round under way; emptied by it.
+    readers: Vec<(RegionId, Token)>,
 }
 
 impl Applier {
@@ -72,6 +76,12 @@ impl Applier {
     pub fn add(&mut self, group: RegionId, machine: Box<dyn StateMachine>) {
         let before = self.machines.insert(group, machine);
         assert!(before.is_none(), "{group} has a state machine already");
+    }
+
+    /// Take out the state machine of a group. Its entries are skipped and its callers refused until
+    /// another is added.
+    pub fn remove(&mut self, group: RegionId) {
+        self.machines.remove(&group);
     }
 
     /// Execute these tasks, in order, into `round`. Stops short after an install: the caller
@@ -99,24 +109,34 @@ impl Applier {
                         waiting.entries.extend(entries);
                     }
                 }
-                ApplyTask::Read { token, .. } => round.reads.push(token),
+                ApplyTask::Read { group, token } => self.readers.push((group, token)),
                 ApplyTask::Leading { group, term, started } => {
                     self.apply_gathered(&mut gathered, round)?;
                     self.lead(group, term, started);
                 }
+                ApplyTask::Following { group, term, leader } => {
+                    self.apply_gathered(&mut gathered, round)?;
+                    if let Some(machine) = self.machines.get_mut(&group) {
+                        machine.on_leader_changed(term, leader);
+                    }
+                }
                 ApplyTask::Snapshot { group, from, to, store, term, session } => {
                     self.apply_gathered(&mut gathered, round)?;
                     let Some(machine) = self.machines.get_mut(&group) else { continue };
-                    let source = machine.snapshot()?;
-                    round.snapshots.push(OpenSnapshot {
-                        group,
-                        from,
-                        to,
-                        store,
-                        term,
-                        session,
-                        source,
-                    });
+                    let source = match machine.snapshot() {
+                        // The peer asks again.
+                        Err(Error::Snapshot(reason)) => {
+                            tracing::warn!(%group, %reason, "no snapshot to send");
+                            let ok = false;
+                            let ended = Event::SnapshotSent { group, to, term, session, ok };
+                            round.events.push(ended);
+                            continue;
+                        }
+                        other => self.judge(group, other, round)?,
+                    };
+                    let Some(source) = source else { continue };
+                    let open = OpenSnapshot { group, from, to, store, term, session, source };
+                    round.snapshots.push(open);
                 }
                 ApplyTask::Destroy { group } => {
                     self.apply_gathered(&mut gathered, round)?;
@@ -127,12 +147,15 @@ impl Applier {
                 }
                 ApplyTask::Install { group, meta, spool } => {
                     self.apply_gathered(&mut gathered, round)?;
+                    self.release_readers(round);
                     round.installs.push((group, meta, spool));
                     return Ok(());
                 }
             }
         }
-        self.apply_gathered(&mut gathered, round)
+        self.apply_gathered(&mut gathered, round)?;
+        self.release_readers(round);
+        Ok(())
     }
 
     /// Install a snapshot and report it to the shard.
@@ -157,7 +180,7 @@ impl Applier {
                 tracing::warn!(%group, %reason, "snapshot not installed");
                 false
             }
-            Err(error) => return Err(error),
+            Err(error) => return self.judge::<()>(group, Err(error), round).map(|_| ()),
         };
         round.events.push(Event::SnapshotInstalled { group, meta, ok });
         Ok(())
@@ -170,13 +193,53 @@ impl Applier {
     ) -> Result<(), Error> {
         while let Some((group, Gathered { entries, bytes })) = gathered.pop_first() {
             let index = entries.last().map_or(Index(0), |last| last.position.index);
-            if let Some(machine) = self.machines.get_mut(&group) {
-                machine.apply(&entries, &mut round.replies)?;
-                tell_memberships(machine.as_mut(), &entries);
+            let replies = round.replies.len();
+            let applied = match self.machines.get_mut(&group) {
+                Some(machine) => machine.apply(&entries, &mut round.replies),
+                None => Err(Error::Failed("it is gone".to_owned())),
+            };
+            if self.judge(group, applied, round)?.is_some() {
+                if let Some(machine) = self.machines.get_mut(&group) {
+                    tell_memberships(machine.as_mut(), &entries);
+                }
+                round.events.push(Event::Applied { group, index, bytes });
+            } else {
+                round.replies.truncate(replies);
+                round.refused.extend(tokens(&entries));
             }
-            round.events.push(Event::Applied { group, index, bytes });
         }
         Ok(())
+    }
+
+    /// A state machine that failed is taken out and its group halted; what failed otherwise stops
+    /// the store.
+    fn judge<T>(
+        &mut self,
+        group: RegionId,
+        result: Result<T, Error>,
+        round: &mut Round,
+    ) -> Result<Option<T>, Error> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Failed(reason)) => {
+                if self.machines.remove(&group).is_some() {
+                    tracing::error!(%group, %reason, "state machine failed: its group is halted");
+                    round.events.push(Event::Halt { group });
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn release_readers(&mut self, round: &mut Round) {
+        for (group, token) in self.readers.drain(..) {
+            if self.machines.contains_key(&group) {
+                round.reads.push(token);
+            } else {
+                round.refused.push(token);
+            }
+        }
     }
 
     fn lead(&mut self, group: RegionId, term: Term, started: bool) {
@@ -198,4 +261,13 @@ fn tell_memberships(machine: &mut dyn StateMachine, entries: &[Committed]) {
             machine.on_configuration_committed(membership);
         }
     }
+}
+
+/// Everyone who waits for one of these entries.
+fn tokens(entries: &[Committed]) -> impl Iterator<Item = Token> + '_ {
+    let payloads = entries.iter().map(|entry| match &entry.kind {
+        CommittedKind::Normal(payloads) => payloads.as_slice(),
+        CommittedKind::Empty | CommittedKind::Config(_) => &[],
+    });
+    payloads.flatten().filter_map(|payload| payload.token)
 }

@@ -41,6 +41,8 @@ pub struct Effects {
     pub sync_engine: bool,
     /// What callbacks, status and logs want to know.
     pub notices: Vec<(RegionId, Notice)>,
+    /// Groups that were asked to halt and take no part any more.
+    pub halted: Vec<RegionId>,
 }
 
 impl Effects {
@@ -58,6 +60,7 @@ impl Effects {
         self.fetch.clear();
         self.sync_engine = false;
         self.notices.clear();
+        self.halted.clear();
     }
 
     /// True when there is nothing to do.
@@ -74,6 +77,7 @@ impl Effects {
             && self.fetch.is_empty()
             && !self.sync_engine
             && self.notices.is_empty()
+            && self.halted.is_empty()
     }
 }
 
@@ -184,6 +188,15 @@ pub enum ApplyTask {
         /// Began.
         started: bool,
     },
+    /// This replica knows of another leader, or of none.
+    Following {
+        /// Which group.
+        group: RegionId,
+        /// Which term.
+        term: Term,
+        /// Who leads; this replica, too, when it does.
+        leader: Option<(PeerId, StoreId)>,
+    },
 }
 
 /// Why a caller gets no reply from the state machine.
@@ -193,6 +206,8 @@ pub enum Refused {
     NoGroup,
     /// The replica here is quarantined: it takes no part until it was refilled.
     Quarantined,
+    /// The replica here takes no part: its state machine failed, or it was shut down.
+    Halted,
     /// Another replica leads, or none is known. Nothing was proposed.
     NotLeader {
         /// Who leads, if known.

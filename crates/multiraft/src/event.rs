@@ -102,6 +102,19 @@ pub enum Event {
         /// The entries; nothing: the log does not hold them any more.
         entries: Option<Vec<Entry>>,
     },
+    /// A group's state machine that is durable by its own snapshots holds all up to here.
+    Snapshotted {
+        /// Which group.
+        group: RegionId,
+        /// Last entry the snapshot holds.
+        index: Index,
+    },
+    /// The replica takes no part from now on, until it is revived: its state machine failed, or
+    /// its owner shut it down. A leader hands over first.
+    Halt {
+        /// Which group.
+        group: RegionId,
+    },
     /// Nothing reaches this store at the moment.
     Unreachable {
         /// Which store.

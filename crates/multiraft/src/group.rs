@@ -3,6 +3,8 @@
 //! The shard calls the inputs while a turn collects events, then [`Group::drain`] once to turn
 //! what the node wants into effects. Nothing here talks to the world.
 
+mod asks;
+mod halt;
 mod proposals;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,18 +12,28 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use kontiki_codec::{membership, payloads};
 use kontiki_log::Record;
-use kontiki_raft::{
-    Batch, ChangeError, ChangeFailure, Node, Notice, ReadError, ReadId, Seq, StoreOp, TransferError,
-};
+use kontiki_raft::{Batch, ChangeFailure, Node, Notice, Seq, StoreOp};
 use kontiki_types::{
-    Entry, EntryKind, HardState, Index, Membership, MembershipChange, Message, Moment, PeerId,
-    Position, ReadMode, RegionId, SnapshotMeta, StoreId, Term,
+    Entry, EntryKind, HardState, Index, Message, Moment, PeerId, Position, RegionId, SnapshotMeta,
+    StoreId, Term,
 };
 
 use crate::GroupStatus;
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
 use crate::members::Members;
 use crate::{Committed, CommittedKind, Payload, ShardConfig, Token};
+
+use halt::Part;
+pub use halt::Revival;
+
+/// What makes the applied entries of a group durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// The engine all groups share: reported by [`crate::Event::EngineSynced`].
+    Engine,
+    /// Snapshots of its own state machine: reported by [`crate::Event::Snapshotted`].
+    Snapshots,
+}
 
 /// A proposal that waits for the end of the turn.
 struct Proposal {
@@ -80,10 +92,14 @@ pub(crate) struct Group {
     told: Index,
     /// Spool of the snapshot being installed.
     spool: u64,
+    durability: Durability,
+    /// Whether the replica takes part.
+    part: Part,
+    revival: halt::Pending,
 }
 
 impl Group {
-    pub(crate) fn new(id: RegionId, node: Node) -> Self {
+    pub(crate) fn new(id: RegionId, node: Node, durability: Durability) -> Self {
         let applied = node.applied();
         let ballot = (node.term(), node.vote());
         Self {
@@ -106,11 +122,14 @@ impl Group {
             transfers: Vec::new(),
             told: Index(0),
             spool: 0,
+            durability,
+            part: Part::Full,
+            revival: None,
         }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        self.node.next_deadline()
+        if self.is_halted() { None } else { self.node.next_deadline() }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -119,44 +138,17 @@ impl Group {
 
     // ---- inputs ----
 
-    pub(crate) fn on_propose(
-        &mut self,
-        payload: Bytes,
-        token: Token,
-        expected_term: Option<Term>,
-        config: &ShardConfig,
-        effects: &mut Effects,
-    ) {
-        if self.waiting_bytes + self.unapplied_bytes > config.unapplied_bytes_max {
-            effects.refused.push((token, Refused::Busy));
-        } else {
-            self.waiting_bytes += payload.len();
-            self.proposals.push(Proposal { payload, token, expected_term });
-        }
-    }
-
-    pub(crate) fn on_read(
-        &mut self,
-        token: Token,
-        mode: ReadMode,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        match self.node.read(ReadId(token.0), mode, now) {
-            Ok(()) => {}
-            Err(ReadError::Busy) => effects.refused.push((token, Refused::Busy)),
-            Err(ReadError::NotLeader) => {
-                effects.refused.push((token, Refused::NotLeader { leader: self.leader() }));
-            }
-        }
-    }
-
     pub(crate) fn on_message(&mut self, store: StoreId, message: Message, now: Moment) {
-        self.members.on_heard(&self.node, message.from, store);
-        self.node.step(message, now);
+        if !self.is_halted() {
+            self.members.on_heard(&self.node, message.from, store);
+            self.node.step(message, now);
+        }
     }
 
     pub(crate) fn on_snapshot_arrived(&mut self, message: Message, spool: u64, now: Moment) {
+        if self.is_halted() {
+            return;
+        }
         let offer = message.body.clone();
         self.node.step(message, now);
         // An older snapshot, or one for an earlier replica, is not what will be installed.
@@ -166,7 +158,9 @@ impl Group {
     }
 
     pub(crate) fn on_time(&mut self, now: Moment) {
-        self.node.on_time(now);
+        if !self.is_halted() {
+            self.node.on_time(now);
+        }
     }
 
     /// Every log task up to `task` is durable. True when this group had a part in one.
@@ -179,6 +173,7 @@ impl Group {
         assert!(seq > self.durable, "{}: {seq:?} durable after {:?}", self.id, self.durable);
         self.durable = seq;
         self.node.on_persisted(seq, now);
+        self.try_revive(now);
         true
     }
 
@@ -226,67 +221,13 @@ impl Group {
     }
 
     pub(crate) fn is_asleep(&self) -> bool {
-        self.node.is_asleep()
+        !self.is_halted() && self.node.is_asleep()
     }
 
     /// The stores of the peers this replica relies on in its sleep.
     pub(crate) fn sleeps_beside(&self) -> Vec<StoreId> {
         let peers = self.node.sleeps_beside().into_iter();
         peers.filter_map(|peer| self.node.peer(peer)).map(|peer| peer.store).collect()
-    }
-
-    pub(crate) fn on_transfer(
-        &mut self,
-        to: Option<StoreId>,
-        token: Token,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        let of_store = |store| self.node.membership().peers().find(|p| p.store == store);
-        let target = to.map(|store| of_store(store).ok_or(Refused::BadTarget)).transpose();
-        let result = target.and_then(|peer| {
-            self.node.transfer(peer.map(|peer| peer.id), now).map_err(|error| match error {
-                TransferError::NotLeader { .. } => Refused::NotLeader { leader: self.leader() },
-                TransferError::MembershipChanging => Refused::Busy,
-                _ => Refused::BadTarget,
-            })
-        });
-        match result {
-            Ok(()) => {
-                self.transfers.push((self.node.transferring(), token));
-                effects.accepted.push(token);
-            }
-            Err(refused) => effects.refused.push((token, refused)),
-        }
-    }
-
-    pub(crate) fn on_change(
-        &mut self,
-        change: &MembershipChange,
-        token: Token,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        match self.node.change(change, now) {
-            Ok(()) => self.members.on_began(token),
-            Err(ChangeError::NotLeader { .. }) => {
-                effects.refused.push((token, Refused::NotLeader { leader: self.leader() }));
-            }
-            Err(error) => effects.refused.push((token, Refused::Change(error))),
-        }
-    }
-
-    pub(crate) fn on_reset(
-        &mut self,
-        membership: Membership,
-        token: Token,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        match self.node.reset_peers(membership, now) {
-            Ok(()) => effects.accepted.push(token),
-            Err(error) => effects.refused.push((token, Refused::Reset(error))),
-        }
     }
 
     /// The group goes away: whoever waits is told what is known.
@@ -305,13 +246,25 @@ impl Group {
     // ---- engine sync and log compaction ----
 
     pub(crate) fn on_engine_sync_asked(&mut self) {
-        self.syncing_applied = self.applied;
+        if self.durability == Durability::Engine {
+            self.syncing_applied = self.applied;
+        }
+    }
+
+    /// A snapshot of its own holds durably all up to here.
+    pub(crate) fn on_snapshotted(&mut self, index: Index, config: &ShardConfig) -> Option<Record> {
+        self.durable_applied = self.durable_applied.max(index);
+        self.compact(config)
     }
 
     /// The engine is durable up to what was applied at the asking: drop the log below it, unless
     /// it is still small or a live follower needs it.
     pub(crate) fn on_engine_synced(&mut self, config: &ShardConfig) -> Option<Record> {
         self.durable_applied = self.durable_applied.max(self.syncing_applied);
+        self.compact(config)
+    }
+
+    fn compact(&mut self, config: &ShardConfig) -> Option<Record> {
         let bytes = self.node.log_bytes();
         if bytes < config.retain_bytes {
             return None;
@@ -337,6 +290,9 @@ impl Group {
         records: &mut Records,
         effects: &mut Effects,
     ) {
+        if self.is_halted() {
+            return;
+        }
         self.propose_collected(now, effects);
         loop {
             self.node.take(batch);
@@ -357,6 +313,7 @@ impl Group {
             self.drain_apply(&mut batch.apply, effects);
         }
         self.release_reads(effects);
+        self.settle(effects);
         if self.node.is_asleep() {
             self.shrink();
         }
@@ -522,10 +479,16 @@ impl Group {
                 Notice::TransferEnded { to, outcome } => {
                     let ended = self.transfers.extract_if(.., |(target, _)| *target == Some(*to));
                     effects.transferred.extend(ended.map(|(_, token)| (token, *outcome)));
+                    self.handed_over();
                 }
                 Notice::ChangeEnded(result) => self.members.on_ended(result, effects),
-                Notice::LeaderChanged { .. }
-                | Notice::MembershipAppended(_)
+                Notice::LeaderChanged { term, leader } => {
+                    let leader = leader.and_then(|id| self.node.peer(id));
+                    let leader = leader.map(|peer| (peer.id, peer.store));
+                    let (group, term) = (self.id, *term);
+                    effects.apply.push(ApplyTask::Following { group, term, leader });
+                }
+                Notice::MembershipAppended(_)
                 | Notice::MembershipCommitted { .. }
                 | Notice::ChangeStage(_)
                 | Notice::Removed => {}
@@ -549,7 +512,7 @@ impl Group {
         GroupStatus {
             group: self.id,
             peer: node.id(),
-            role: node.role_name(),
+            role: if self.is_halted() { "halted" } else { node.role_name() },
             term: node.term(),
             leader: self.leader(),
             first: node.first_index(),

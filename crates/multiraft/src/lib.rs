@@ -52,6 +52,7 @@ mod watch;
 pub use applier::{Applier, OpenSnapshot, Round};
 pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq, Unknown};
 pub use event::Event;
+pub use group::{Durability, Revival};
 pub use group_status::GroupStatus;
 pub use membership::membership_codec;
 pub use quarantined::Quarantined;

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use kontiki_log::Record;
-use kontiki_raft::{Batch, Config as RaftConfig, Node, Restored};
-use kontiki_types::{Moment, RegionId};
+use kontiki_raft::{Batch, Config as RaftConfig, Node, Priority, Restored};
+use kontiki_types::{Moment, PeerId, RegionId};
 
 use crate::GroupStatus;
 use crate::Token;
 use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::event::Event;
-use crate::group::{Group, Records};
+use crate::group::{Durability, Group, Records, Revival};
 use crate::quarantined::Quarantined;
 use crate::watch::{self, STORES, Watch};
 
@@ -68,6 +68,8 @@ pub struct GroupSpec {
     pub raft: RaftConfig,
     /// What the log and the engine gave back.
     pub restored: Restored,
+    /// What makes applied entries durable, so that the log may drop them.
+    pub durability: Durability,
 }
 
 /// Many Raft groups as one pure event loop.
@@ -131,7 +133,8 @@ impl Shard {
     /// When the shard has it already.
     pub fn add_group(&mut self, spec: GroupSpec, now: Moment) {
         let id = spec.group;
-        let group = Box::new(Group::new(id, Node::new(spec.raft, spec.restored, now)));
+        let group =
+            Box::new(Group::new(id, Node::new(spec.raft, spec.restored, now), spec.durability));
         let before = self.groups.insert(id, group);
         assert!(before.is_none(), "{id} is here already");
         self.touch(id);
@@ -186,6 +189,41 @@ impl Shard {
         assert!(before.is_none(), "{id} is quarantined already");
     }
 
+    /// Stop a replica; a leader hands over first.
+    fn halt(&mut self, id: RegionId, now: Moment) {
+        match self.groups.get_mut(&id) {
+            Some(group) if !group.is_halted() => {
+                group.halt(now);
+                self.touch(id);
+            }
+            _ => self.early.halted.push(id),
+        }
+    }
+
+    /// Stop a replica at once, without handing over.
+    pub fn halt_now(&mut self, id: RegionId) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.halt_now();
+            self.touch(id);
+        }
+    }
+
+    /// Let a halted replica take part again, as if its process had restarted: at once, or when
+    /// what it has on its way to the log is durable. False when there is no halted one.
+    pub fn revive(&mut self, id: RegionId, revival: Revival, now: Moment) -> bool {
+        let Some(group) = self.groups.get_mut(&id).filter(|group| group.is_halted()) else {
+            return false;
+        };
+        group.revive(revival, now);
+        self.touch(id);
+        true
+    }
+
+    /// How much a replica is wanted as leader, as the one here sees it from now on.
+    pub fn set_priority(&mut self, id: RegionId, peer: PeerId, priority: Priority, now: Moment) {
+        self.with(id, |group| group.set_priority(peer, priority, now));
+    }
+
     /// Take in one event.
     pub fn on_event(&mut self, event: Event, now: Moment) {
         match event {
@@ -229,6 +267,12 @@ impl Shard {
                 self.leaving.remove(&group);
             }
             Event::EngineSynced => self.on_engine_synced(),
+            Event::Snapshotted { group, index } => {
+                let found = self.groups.get_mut(&group);
+                let compacted = found.and_then(|g| g.on_snapshotted(index, &self.config));
+                self.records.extend(compacted);
+            }
+            Event::Halt { group } => self.halt(group, now),
             Event::Unreachable { store } => {
                 // Who sleeps beside it is woken by the watch, not all at once.
                 let awake = self.deadline_of.keys().filter(|id| !self.watch.is_asleep(**id));
@@ -342,12 +386,16 @@ impl Shard {
         token: Token,
         input: impl FnOnce(&mut Group, &ShardConfig, &mut Effects),
     ) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            input(group, &self.config, &mut self.early);
-        } else {
-            let kept_out = self.quarantined.contains_key(&id);
-            let refused = if kept_out { Refused::Quarantined } else { Refused::NoGroup };
-            self.early.refused.push((token, refused));
+        match self.groups.get_mut(&id) {
+            Some(group) if group.is_halting() => {
+                self.early.refused.push((token, Refused::Halted));
+            }
+            Some(group) => input(group, &self.config, &mut self.early),
+            None => {
+                let kept_out = self.quarantined.contains_key(&id);
+                let refused = if kept_out { Refused::Quarantined } else { Refused::NoGroup };
+                self.early.refused.push((token, refused));
+            }
         }
         self.touch(id);
     }

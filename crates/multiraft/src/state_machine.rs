@@ -4,7 +4,7 @@
 //! [`crate::Applier`] calls it, always from one thread at a time.
 
 use bytes::Bytes;
-use kontiki_types::{Membership, Position, SnapshotMeta, Term};
+use kontiki_types::{Membership, PeerId, Position, SnapshotMeta, StoreId, Term};
 
 /// Names a waiting caller on this node. Chosen by the host, never reused within a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -20,7 +20,7 @@ pub trait StateMachine: Send {
     /// of the last. For each payload with a token, push the reply.
     ///
     /// # Errors
-    /// The storage failed; the store stops.
+    /// The storage failed; the store stops. [`Error::Failed`]: only this group stops.
     fn apply(
         &mut self,
         entries: &[Committed],
@@ -67,6 +67,9 @@ pub trait StateMachine: Send {
     /// of consensus. A state machine that keeps the members with its data finds all of them, in
     /// place, in [`CommittedKind::Config`].
     fn on_configuration_committed(&mut self, _membership: &Membership) {}
+
+    /// Who leads is known anew, or not known any more.
+    fn on_leader_changed(&mut self, _term: Term, _leader: Option<(PeerId, StoreId)>) {}
 }
 
 /// An entry that is committed, and durable on this node.
@@ -121,4 +124,8 @@ pub enum Error {
     /// A snapshot is damaged or of a form this version does not know. It is fetched again.
     #[error("snapshot damaged: {0}")]
     Snapshot(String),
+    /// This state machine cannot go on; nothing is wrong with the store. Its group is halted here
+    /// and all others go on.
+    #[error("state machine failed: {0}")]
+    Failed(String),
 }

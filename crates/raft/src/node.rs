@@ -422,6 +422,28 @@ impl Node {
         self.shared.applying.install.as_ref().is_some_and(|install| install.meta == *meta)
     }
 
+    /// What a successor in this very process continues from, when its state machine stands at
+    /// `at`: at the start of this log, at one of its entries, or at a snapshot beyond it.
+    ///
+    /// # Panics
+    /// When something is still on its way to the disk: a successor could not know.
+    pub fn restored(&self, at: &SnapshotMeta) -> Restored {
+        let shared = &self.shared;
+        let (start, last) = (self.start(), self.last_position());
+        assert_eq!(self.durable(), last.index, "not all of the log is durable");
+        assert!(shared.durability.is_ballot_durable(), "the ballot is not durable");
+        let mut entries = Vec::new();
+        shared.log.copy_range(start.position.index, last.index, usize::MAX, &mut entries);
+        let hard_state = shared.hard_state();
+        let index = start.position.index;
+        if shared.log.matches(at.position) {
+            let applied = at.position.index;
+            return Restored { hard_state, snapshot: start, entries, applied, installed: None };
+        }
+        let installed = Some(at.clone());
+        Restored { hard_state, snapshot: start, entries, applied: index, installed }
+    }
+
     /// Bytes of the log in memory, entry overheads included.
     pub fn log_bytes(&self) -> usize {
         usize::try_from(self.shared.log.bytes()).unwrap_or(usize::MAX)

@@ -78,6 +78,9 @@ impl Node {
             background: background.clone(),
             on_notice: Arc::new(move |region, notice| note(&noted, region, notice)),
             on_fatal: Box::new(move |cause| drop(fatal_in.send(Some(cause)))),
+            // The regions share an engine: one worker writes one batch for all of them.
+            apply_workers: 1,
+            metrics: None,
         };
         let disk = RealDisk::open(&dir.join("log"))?;
         let log_config = kontiki_log::Config::new(random_u64()?);

@@ -39,7 +39,10 @@ impl Idle {
                 let seed = group.0 * 10 + store;
                 let mut raft = Config::new(PeerId(store), seed, membership_codec());
                 raft.hibernate_after = Some(1);
-                shard.add_group(GroupSpec { group, raft, restored }, Moment::ZERO);
+                shard.add_group(
+                    GroupSpec { group, raft, restored, durability: crate::Durability::Engine },
+                    Moment::ZERO,
+                );
             }
             shards.insert(StoreId(store), shard);
         }

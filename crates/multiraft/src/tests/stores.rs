@@ -185,7 +185,11 @@ impl Store {
         let (restored, records) =
             restore(GROUP, None, Position::ZERO, &membership).expect("nothing to contradict");
         let raft = Config::new(peer, self.id.0, membership_codec());
-        self.shard.join_group(GroupSpec { group: GROUP, raft, restored }, records, now);
+        self.shard.join_group(
+            GroupSpec { group: GROUP, raft, restored, durability: crate::Durability::Engine },
+            records,
+            now,
+        );
         let machine = Machine::new(membership);
         self.applier.add(GROUP, Box::new(machine.clone()));
         self.machine = Some(machine);

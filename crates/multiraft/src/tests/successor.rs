@@ -22,6 +22,7 @@ fn spec(peer: u64, voters: u64) -> GroupSpec {
         group: GROUP,
         raft: Config::new(PeerId(peer), peer, crate::membership_codec()),
         restored: Restored { snapshot, ..Restored::default() },
+        durability: crate::Durability::Engine,
     }
 }
 

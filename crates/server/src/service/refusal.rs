@@ -30,7 +30,7 @@ pub(crate) fn of_read(node: &Node, region: RegionId, refused: Refused) -> Kind {
         Refused::NotLeader { leader: Some((_, store)) } if store != node.identity.store => {
             not_leader(node, region, Some(store))
         }
-        Refused::NotLeader { .. } => not_leader(node, region, None),
+        Refused::NotLeader { .. } | Refused::Halted => not_leader(node, region, None),
         Refused::Busy => Kind::Busy(v1::Busy {
             reason: "the store has as much under way as it may".to_owned(),
             retry_after_ms: RETRY_AFTER_MS,

@@ -8,7 +8,8 @@ use kontiki_codec::store_ident::StoreIdent;
 use kontiki_engine::Engine;
 use kontiki_log::{Config as LogConfig, Group, Log, Recovered, SimDisk, Tail};
 use kontiki_multiraft::{
-    Applier, Effects, GroupSpec, Round, Shard, ShardConfig, StateMachine, membership_codec, restore,
+    Applier, Durability, Effects, GroupSpec, Round, Shard, ShardConfig, StateMachine,
+    membership_codec, restore,
 };
 use kontiki_raft::{Config as RaftConfig, Restored};
 use kontiki_store::{Background, Inline, Opened, PendingInstall, Replica, Tuning, bootstrap, open};
@@ -171,7 +172,8 @@ impl Machine {
         raft.inflight_messages_max = options.inflight_messages;
         raft.append_bytes_max = options.append_bytes;
         let now = self.clock.local(env.now);
-        shard.add_group(GroupSpec { group: REGION, raft, restored }, now);
+        let durability = Durability::Engine;
+        shard.add_group(GroupSpec { group: REGION, raft, restored, durability }, now);
         shard
     }
 }

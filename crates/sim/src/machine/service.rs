@@ -165,7 +165,9 @@ impl Machine {
         let Some(caller) = self.running().callers.remove(&token) else { return };
         let why = match refused {
             Refused::NotLeader { leader } => Why::NotLeader(leader.map(|(_, store)| store)),
-            Refused::NoGroup | Refused::Quarantined | Refused::BadTarget => Why::NotLeader(None),
+            Refused::NoGroup | Refused::Quarantined | Refused::Halted | Refused::BadTarget => {
+                Why::NotLeader(None)
+            }
             Refused::Busy
             | Refused::Transferring
             | Refused::TermMismatch { .. }

@@ -1,0 +1,194 @@
+//! What the library answers when something was not done, or when nobody knows.
+//!
+//! One enum for all of it, cheap to clone because one cause may end many tasks. Each variant says
+//! what the caller may do next; [`Error::code`] is JRaft's number for the same thing, for those who
+//! know that system.
+
+use kontiki_multiraft::Refused;
+use kontiki_raft::{ChangeError, ChangeFailure};
+use kontiki_types::{PeerId, StoreId, Term};
+
+/// Why something was not done.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another replica leads, or none is known. Nothing was proposed: ask the leader.
+    #[error("not the leader{}", hint(*leader))]
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<(PeerId, StoreId)>,
+    },
+    /// Too much is under way. Nothing was proposed: try again a little later.
+    #[error("busy: too much is under way")]
+    Busy,
+    /// The leader is handing over. Nothing was proposed: try again, elsewhere.
+    #[error("the leader is handing over")]
+    Transferring,
+    /// The leader is not in the term the task expects. Nothing was proposed.
+    #[error("the leader is in term {current}, not in the expected one")]
+    TermMismatch {
+        /// The current one.
+        current: Term,
+    },
+    /// Leadership was lost while the task was under way: it may take effect or not.
+    #[error("leadership was lost: the task may take effect or not")]
+    OutcomeUnknown,
+    /// A read could not be confirmed; it is safe to try again.
+    #[error("the read could not be confirmed: try again")]
+    ReadNotConfirmed,
+    /// No node of this group on this host.
+    #[error("no such group on this store")]
+    NoGroup,
+    /// The host has a node of this group already.
+    #[error("the group has a node on this store already")]
+    Exists,
+    /// The state machine failed: the node is in its error state until it is recovered.
+    #[error("the node is in its error state: {reason}")]
+    StateMachine {
+        /// What the state machine said, or the message of its panic.
+        reason: String,
+    },
+    /// The host stopped because it can no longer keep its promises: a failed write or sync of the
+    /// log. Restart the process, on a disk that works.
+    #[error("the host has failed: {cause}")]
+    Host {
+        /// The first cause.
+        cause: String,
+    },
+    /// The node or the host was shut down.
+    #[error("shut down")]
+    ShutDown,
+    /// The task is larger than a task may be.
+    #[error("a task of {bytes} bytes, {max} are the most")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A transfer of leadership began and came to nothing; the old leader leads on, or nobody does.
+    #[error("transfer: {0}")]
+    Transfer(String),
+    /// A peer that is no member, or cannot do what is asked.
+    #[error("bad peer: {0}")]
+    BadPeer(String),
+    /// A change of membership that cannot be made.
+    #[error("membership: {0}")]
+    Membership(String),
+    /// Another change of membership, or a transfer, is under way: try again when it has ended.
+    #[error("membership: {0}")]
+    MembershipBusy(String),
+    /// A new peer did not catch up in time; the membership is as it was.
+    #[error("{peer} did not catch up: nothing was changed")]
+    NotCaughtUp {
+        /// Which one.
+        peer: PeerId,
+    },
+    /// A snapshot could not be saved or loaded.
+    #[error("snapshot: {0}")]
+    Snapshot(String),
+    /// The log of the replica contradicts its snapshots, or is damaged.
+    #[error("restore: {0}")]
+    Restore(String),
+    /// No answer in time; what was asked may still happen.
+    #[error("timed out")]
+    TimedOut,
+    /// The other store cannot be reached or does not speak our language.
+    #[error("network: {0}")]
+    Network(String),
+    /// The store refuses administration over the network.
+    #[error("this store takes no administration over the network (disable_cli)")]
+    CliDisabled,
+    /// A value that is no such thing: an address, a configuration, an option.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// The disk or the operating system refused something.
+    #[error("{0}")]
+    Io(String),
+}
+
+impl Error {
+    /// JRaft's `RaftError` for the same thing.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::NotLeader { .. } | Self::TermMismatch { .. } => 1008, // EPERM
+            Self::Busy | Self::Transferring | Self::MembershipBusy(_) => 1009, // EBUSY
+            Self::OutcomeUnknown => 10_011,                             // ENEWLEADER
+            Self::ReadNotConfirmed => 1002,                             // EAGAIN
+            Self::NoGroup | Self::Restore(_) => 1012,                   // ENOENT
+            Self::Exists => 1013,                                       // EEXISTS
+            Self::StateMachine { .. } => 10_002,                        // ESTATEMACHINE
+            Self::Host { .. } | Self::Snapshot(_) | Self::Io(_) => 1014, // EIO
+            Self::ShutDown => 10_006,                                   // ENODESHUTDOWN
+            Self::TooLarge { .. } | Self::BadPeer(_) | Self::Invalid(_) | Self::Membership(_) => {
+                1015
+            } // EINVAL
+            Self::NotCaughtUp { .. } => 10_003,                         // ECATCHUP
+            Self::TimedOut | Self::Transfer(_) => 1010,                 // ETIMEDOUT
+            Self::Network(_) => 1006,                                   // EHOSTDOWN
+            Self::CliDisabled => 1016,                                  // EACCES
+        }
+    }
+
+    /// True when the same request may be made again at once or a little later, here or at the
+    /// leader, without any risk of taking effect twice.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::NotLeader { .. } | Self::Busy | Self::Transferring | Self::ReadNotConfirmed
+        )
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoGroup => Self::NoGroup,
+            Refused::Halted => Self::ShutDown,
+            Refused::Quarantined => Self::Restore("the log of the replica is damaged".to_owned()),
+            Refused::NotLeader { leader } => Self::NotLeader { leader },
+            Refused::Busy => Self::Busy,
+            Refused::Transferring => Self::Transferring,
+            Refused::TermMismatch { current } => Self::TermMismatch { current },
+            Refused::ReadFailed => Self::ReadNotConfirmed,
+            Refused::Change(error) => match error {
+                ChangeError::NotLeader { .. } => Self::NotLeader { leader: None },
+                ChangeError::NotReady | ChangeError::InProgress | ChangeError::Transferring => {
+                    Self::MembershipBusy(error.to_string())
+                }
+                _ => Self::Membership(error.to_string()),
+            },
+            Refused::ChangeFailed(ChangeFailure::CatchUp { peer }) => Self::NotCaughtUp { peer },
+            Refused::ChangeFailed(ChangeFailure::LeadershipLost) => {
+                Self::NotLeader { leader: None }
+            }
+            Refused::LeadershipLost | Refused::ChangeFailed(_) => Self::OutcomeUnknown,
+            Refused::Reset(error) => Self::Membership(error.to_string()),
+            Refused::BadTarget => Self::BadPeer("it is no voter that could lead now".to_owned()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+fn hint(leader: Option<(PeerId, StoreId)>) -> String {
+    leader.map_or_else(|| ", and none is known".to_owned(), |(_, store)| format!(": ask {store}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_tell_what_to_do_and_codes_are_jrafts() {
+        let elsewhere = Error::NotLeader { leader: Some((PeerId(2), StoreId(2))) };
+        assert_eq!(elsewhere.to_string(), "not the leader: ask s2");
+        assert_eq!((elsewhere.code(), elsewhere.is_retryable()), (1008, true));
+        let unknown = Error::from(Refused::LeadershipLost);
+        assert_eq!((unknown.code(), unknown.is_retryable()), (10_011, false));
+    }
+}

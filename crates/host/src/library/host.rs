@@ -1,0 +1,435 @@
+//! A host: one process, one data directory, one log, any number of nodes.
+//!
+//! ```text
+//! data_dir/store              whose directory this is
+//!         /log/               the shared log of all groups
+//!         /spool/             snapshots on their way in
+//!         /snapshots/<group>/ snapshots of each group
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use bytes::Bytes;
+use kontiki_codec::store_ident::{self, StoreIdent};
+use kontiki_multiraft::{Durability, Revival, ShardConfig, membership_codec};
+use kontiki_raft::{Config as RaftConfig, Priority};
+use kontiki_types::{Membership, PeerId, RegionId, StoreId};
+
+use super::adapter::Adapter;
+use super::configuration::Member;
+use super::error::Error;
+use super::node::Node;
+use super::options::{HostOptions, Network, NodeOptions};
+use super::replica::{Replica, Shared};
+use super::snapshot::files::SnapshotFiles;
+use super::snapshot::keeper::{Keeper, Schedule};
+use super::snapshot::throttle::Throttle;
+use super::state_machine::StateMachine;
+use crate::background::Background;
+use crate::disk::RealDisk;
+use crate::metrics::{Metrics, Page};
+use crate::node_host::{JoiningGroup, NodeHost, Options};
+use crate::transport::Transport;
+
+/// The name of a group: one number for all its nodes.
+pub type GroupId = RegionId;
+
+/// Many Raft groups in one process. Cheap to clone; ended by [`Host::shutdown`].
+#[derive(Clone)]
+pub struct Host(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) options: HostOptions,
+    pub(super) node_host: NodeHost,
+    shared: Arc<Shared>,
+    nodes: Mutex<BTreeMap<GroupId, Hosted>>,
+    /// Held while a node is made, ended or recovered: one after the other.
+    changing: Mutex<()>,
+    has_failed: AtomicBool,
+    cause: Mutex<Option<String>>,
+}
+
+/// A node of the host, running or not.
+struct Hosted {
+    replica: Arc<Replica>,
+    /// As of the beginning of its log.
+    beginning: Membership,
+    priorities: BTreeMap<PeerId, i32>,
+}
+
+impl Host {
+    /// Open the data directory and the log, and start the threads. No group takes part before its
+    /// node is created.
+    ///
+    /// # Errors
+    /// The directory belongs to another store or is in use; the disk or the network refuses.
+    pub fn start(options: HostOptions) -> Result<Self, Error> {
+        if options.store == StoreId(0) {
+            return Err(Error::Invalid("a store's number begins at 1".to_owned()));
+        }
+        let disk = RealDisk::open(&options.data_dir.join("log"))?;
+        claim(&options)?;
+        let metrics = options.enable_metrics.then(Arc::<Metrics>::default);
+        let transport: Arc<dyn Transport> = match &options.network {
+            Network::Memory(network) => network.transport(options.store),
+            Network::Custom(transport) => Arc::clone(transport),
+            Network::Tcp { .. } => return Err(Error::Invalid("no TCP yet".to_owned())),
+        };
+        let failing: Arc<OnceLock<Weak<Inner>>> = Arc::default();
+        let node_host = {
+            let failing = Arc::clone(&failing);
+            let mut log = kontiki_log::Config::new(random());
+            log.segment_bytes = options.log_segment_bytes;
+            let host = host_options(&options, transport, metrics.clone(), move |cause| {
+                if let Some(inner) = failing.get().and_then(Weak::upgrade) {
+                    Inner::fail(&inner, cause);
+                }
+            });
+            NodeHost::start(host, disk, log, Vec::new())
+                .map_err(|error| Error::Restore(error.to_string()))?
+        };
+        let throttle = options.snapshot_bytes_per_second.map(|rate| Arc::new(Throttle::new(rate)));
+        let shared = Arc::new(Shared {
+            waiters: Arc::clone(node_host.waiters()),
+            inputs: Arc::clone(node_host.inputs()),
+            keeper: Keeper::start()?,
+            throttle,
+            metrics,
+        });
+        if let Network::Memory(network) = &options.network {
+            network.attach(options.store, node_host.clone());
+        }
+        let inner = Arc::new(Inner {
+            options,
+            node_host,
+            shared,
+            nodes: Mutex::default(),
+            changing: Mutex::default(),
+            has_failed: AtomicBool::new(false),
+            cause: Mutex::default(),
+        });
+        failing.get_or_init(|| Arc::downgrade(&inner));
+        Ok(Self(inner))
+    }
+
+    /// Create this host's node of a group, or bring back one that was shut down: load its newest
+    /// snapshot, then take part. The state machine must be empty.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] while it runs; [`Error::Invalid`] when the initial configuration has
+    /// another peer for this store; [`Error::Snapshot`] and [`Error::Restore`] when snapshot or log
+    /// cannot be used.
+    pub fn create_node(
+        &self,
+        group: GroupId,
+        options: NodeOptions,
+        machine: impl StateMachine,
+    ) -> Result<Node, Error> {
+        self.0.check()?;
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.replica(group).is_some() {
+            return self.bring_back(group, Box::new(machine), Some(&Error::ShutDown));
+        }
+        let peer = self.peer_of(group, &options)?;
+        let NodeOptions { initial_conf, snapshot_interval, priorities, .. } = options;
+        self.0.learn(initial_conf.members());
+        let files = SnapshotFiles::open(self.0.snapshot_dir(group))
+            .map_err(|error| Error::Snapshot(error.to_string()))?;
+        // What the log says goes before what the user says.
+        let logged = self.0.node_host.logged_membership(group);
+        let beginning = logged.unwrap_or_else(|| initial_conf.to_membership());
+        let schedule = Schedule {
+            interval: snapshot_interval,
+            margin: options.snapshot_log_margin,
+            log_bytes: options.snapshot_log_bytes,
+        };
+        let shared = Arc::clone(&self.0.shared);
+        let machine = Box::new(machine);
+        let replica =
+            Replica::new((group, peer), machine, beginning.clone(), files, schedule, shared)?;
+        let meta = replica.meta();
+        let joining = JoiningGroup {
+            group,
+            raft: self.0.raft_config(group, peer, &priorities),
+            machine: Box::new(Adapter(Arc::clone(&replica))),
+            applied: meta.position,
+            membership: meta.membership,
+            durability: Durability::Snapshots,
+        };
+        self.0.node_host.join(joining).map_err(|error| Error::Restore(error.to_string()))?;
+        let hosted = Hosted { replica: Arc::clone(&replica), beginning, priorities };
+        self.0.lock_nodes().insert(group, hosted);
+        Ok(Node::new(self.clone(), replica))
+    }
+
+    /// The node of a group.
+    pub fn node(&self, group: GroupId) -> Option<Node> {
+        self.0.replica(group).map(|replica| Node::new(self.clone(), replica))
+    }
+
+    /// All groups that have a node here, running or not.
+    pub fn groups(&self) -> Vec<GroupId> {
+        self.0.lock_nodes().keys().copied().collect()
+    }
+
+    /// This store.
+    pub fn store(&self) -> StoreId {
+        self.0.options.store
+    }
+
+    /// The threads below, for a transport of the user's own: it hands in what arrives.
+    pub fn node_host(&self) -> &NodeHost {
+        &self.0.node_host
+    }
+
+    /// Why the host has stopped, if it has: a failed write or sync of the log. Restart the process.
+    pub fn failure(&self) -> Option<String> {
+        self.0.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the host counts; nothing unless it was told to.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.0.shared.metrics.as_deref()
+    }
+
+    /// The metrics as a page for Prometheus.
+    pub fn metrics_text(&self) -> String {
+        let mut page = Page::default();
+        if let Some(metrics) = self.metrics() {
+            metrics.write(&mut page);
+        }
+        page.into_text()
+    }
+
+    /// Shut down every node, then the host. Leaders hand over first, all at once. Blocks until the
+    /// threads have ended.
+    pub fn shutdown(&self) {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.0.has_failed.load(Ordering::SeqCst) {
+            self.0.node_host.halt_all(&self.groups());
+        }
+        self.0.stop();
+        for replica in self.0.replicas() {
+            replica.shut_down();
+        }
+    }
+
+    /// See [`Node::shutdown`].
+    pub(super) fn shut_down_node(&self, group: GroupId) {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(replica) = self.0.replica(group) else { return };
+        if replica.ended().is_none() {
+            self.0.node_host.halt(group);
+        }
+        self.0.node_host.remove(group);
+        replica.shut_down();
+    }
+
+    /// See [`Node::recover`].
+    pub(super) fn recover_node(
+        &self,
+        group: GroupId,
+        machine: Box<dyn StateMachine>,
+    ) -> Result<(), Error> {
+        self.0.check()?;
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.bring_back(group, machine, None).map(|_| ())
+    }
+
+    /// Bring back a node that has ended; if asked so, only when it ended by this.
+    fn bring_back(
+        &self,
+        group: GroupId,
+        machine: Box<dyn StateMachine>,
+        ended_by: Option<&Error>,
+    ) -> Result<Node, Error> {
+        let (replica, beginning, priorities) = {
+            let nodes = self.0.lock_nodes();
+            let Hosted { replica, beginning, priorities } =
+                nodes.get(&group).ok_or(Error::NoGroup)?;
+            (Arc::clone(replica), beginning.clone(), priorities.clone())
+        };
+        match replica.ended() {
+            Some(error) if ended_by.is_none_or(|by| *by == error) => {}
+            _ => return Err(Error::Exists),
+        }
+        if !self.0.node_host.halt(group) || !self.0.node_host.remove(group) {
+            return Err(Error::TimedOut);
+        }
+        replica.restart(machine, beginning)?;
+        let raft = self.0.raft_config(group, replica.peer, &priorities);
+        let revival = Revival { raft, at: replica.meta() };
+        let adapter = Box::new(Adapter(Arc::clone(&replica)));
+        if !self.0.node_host.revive(group, adapter, revival) {
+            replica.shut_down();
+            return Err(Error::NoGroup);
+        }
+        Ok(Node::new(self.clone(), replica))
+    }
+
+    /// Which replica this is; the initial configuration must agree.
+    fn peer_of(&self, group: GroupId, options: &NodeOptions) -> Result<PeerId, Error> {
+        let store = self.store();
+        let peer = options.peer.unwrap_or(PeerId(store.0));
+        let conf = &options.initial_conf;
+        match conf.member(store) {
+            _ if group == RegionId(0) => {
+                Err(Error::Invalid("a group's number begins at 1".to_owned()))
+            }
+            None if conf.is_empty() => Ok(peer),
+            Some(member) if options.peer.is_none_or(|peer| peer == member.peer) => Ok(member.peer),
+            _ => Err(Error::Invalid(format!("{peer} on {store} is not a member of {conf}"))),
+        }
+    }
+}
+
+impl Inner {
+    /// Refuse when nothing works any more.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.has_failed.load(Ordering::Relaxed) {
+            let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            return Err(cause.map_or(Error::ShutDown, |cause| Error::Host { cause }));
+        }
+        Ok(())
+    }
+
+    /// These members live at these addresses.
+    pub(super) fn learn<'a>(&self, members: impl IntoIterator<Item = &'a Member>) {
+        if let Network::Tcp { .. } = &self.options.network {
+            drop(members.into_iter());
+        }
+    }
+
+    fn replica(&self, group: GroupId) -> Option<Arc<Replica>> {
+        self.lock_nodes().get(&group).map(|hosted| Arc::clone(&hosted.replica))
+    }
+
+    fn replicas(&self) -> Vec<Arc<Replica>> {
+        self.lock_nodes().values().map(|hosted| Arc::clone(&hosted.replica)).collect()
+    }
+
+    /// The end: called on the thread that failed, so the rest happens on one of its own.
+    fn fail(inner: &Arc<Self>, cause: String) {
+        *inner.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
+        inner.has_failed.store(true, Ordering::SeqCst);
+        let inner = Arc::clone(inner);
+        let spawned = std::thread::Builder::new().name("fatal".to_owned()).spawn(move || {
+            inner.stop();
+            for replica in inner.replicas() {
+                replica.host_failed(&cause);
+            }
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "nobody can be told that the host has failed");
+        }
+    }
+
+    /// End all threads; callers that still wait are refused.
+    fn stop(&self) {
+        self.has_failed.store(true, Ordering::SeqCst);
+        if let Network::Memory(network) = &self.options.network {
+            network.detach(self.options.store);
+        }
+        self.shared.keeper.stop();
+        self.node_host.stop();
+    }
+
+    fn raft_config(
+        &self,
+        group: GroupId,
+        peer: PeerId,
+        priorities: &BTreeMap<PeerId, i32>,
+    ) -> RaftConfig {
+        let mut raft = RaftConfig::new(peer, random() ^ group.0, membership_codec());
+        raft.election_timeout = self.options.election_timeout;
+        raft.heartbeat_interval = self.options.heartbeat_interval;
+        raft.hibernate_after = self.options.hibernate_after;
+        raft.priorities = priorities.iter().map(|(&peer, &p)| (peer, Priority(p))).collect();
+        raft
+    }
+
+    fn snapshot_dir(&self, group: GroupId) -> PathBuf {
+        self.options.data_dir.join("snapshots").join(group.0.to_string())
+    }
+
+    fn lock_nodes(&self) -> MutexGuard<'_, BTreeMap<GroupId, Hosted>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn host_options(
+    options: &HostOptions,
+    transport: Arc<dyn Transport>,
+    metrics: Option<Arc<Metrics>>,
+    on_fatal: impl FnOnce(String) + Send + 'static,
+) -> Options {
+    let shard = ShardConfig {
+        // Every group is durable by its own snapshots: there is no engine to sync.
+        sync_engine_every_bytes: usize::MAX,
+        retain_bytes: options.retain_log_bytes,
+        store_timeout: options.election_timeout * 2,
+        ..ShardConfig::default()
+    };
+    Options {
+        shard,
+        heartbeat_interval: options.heartbeat_interval,
+        election_timeout: options.election_timeout,
+        seed: random(),
+        spool_dir: options.data_dir.join("spool"),
+        transport,
+        sync_engine: Box::new(|| Ok(())),
+        background: Background::new(),
+        on_notice: Arc::new(|_, _| {}),
+        on_fatal: Box::new(on_fatal),
+        apply_workers: options.apply_workers,
+        metrics,
+    }
+}
+
+/// Write whose directory this is, or compare.
+fn claim(options: &HostOptions) -> Result<(), Error> {
+    let ident = StoreIdent { cluster: options.cluster, store: options.store };
+    let path = options.data_dir.join("store");
+    if path.exists() {
+        let found = store_ident::from_bytes(Bytes::from(fs::read(&path)?))
+            .map_err(|error| Error::Invalid(format!("{}: {error}", path.display())))?;
+        if found != ident {
+            let StoreIdent { cluster, store } = found;
+            return Err(Error::Invalid(format!(
+                "{} belongs to {store} of {cluster}, this is {} of {}",
+                options.data_dir.display(),
+                ident.store,
+                ident.cluster
+            )));
+        }
+        return Ok(());
+    }
+    write_durably(&path, &store_ident::to_bytes(ident))?;
+    fs::create_dir_all(options.data_dir.join("snapshots"))?;
+    fs::File::open(&options.data_dir)?.sync_all()?;
+    Ok(())
+}
+
+/// A file that is there as a whole or not at all.
+pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let temporary = path.with_extension("tmp");
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(parent) => fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// A number unlikely to be drawn twice.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,43 @@
+//! The Raft library: replicate a state machine of your own, with any number of groups in a process.
+//!
+//! What a user needs, in the order in which it is met: a [`StateMachine`], a [`Host`] for the
+//! process, a [`Node`] for each group, a [`Task`] for each write. The guide,
+//! `docs/guide/raft-library.md`, goes the whole way.
+//!
+//! ```text
+//!  Task ─▶ Node::apply ─▶ NodeHost: shard, log, peers ─▶ apply worker ─▶ Adapter ─▶ Replica
+//!                                                                                      │ lock
+//!            Done ◀────────────────────────────── StateMachine::apply(Entries) ◀───────┘
+//! ```
+//!
+//! Everything that decides lies below, in the crates that know no thread. In here: user code is
+//! fenced in, completions are brought to it, snapshots are files. Reading order: [`state_machine`],
+//! [`task`], [`host`], [`node`]; then [`replica`], where it all meets.
+
+mod adapter;
+mod configuration;
+mod entries;
+mod error;
+mod handle;
+mod host;
+mod members;
+mod memory_network;
+mod node;
+mod options;
+mod replica;
+mod snapshot;
+mod state_machine;
+mod task;
+
+pub use configuration::{Configuration, Member};
+pub use entries::{AppliedTask, Entries};
+pub use error::Error;
+pub use handle::{Handle, Promise, promised};
+pub use host::{GroupId, Host};
+pub use kontiki_types::ReadMode;
+pub use memory_network::MemoryNetwork;
+pub use node::{Node, NodeState, Successor};
+pub use options::{ELECTION_HEARTBEAT_FACTOR, ELECTION_TIMEOUT, HostOptions, Network, NodeOptions};
+pub use snapshot::{SnapshotFile, SnapshotRead, SnapshotReader, SnapshotWriter};
+pub use state_machine::{Following, MachineError, SaveSnapshot, StateMachine};
+pub use task::{Done, TASK_BYTES_MAX, Task};

@@ -1,0 +1,160 @@
+//! When snapshots are saved: one thread for all groups of a host, one snapshot at a time.
+//!
+//! A group that applied something has one appointment; a group that did not has none and costs
+//! nothing. Appointments are spread, so that a thousand groups do not save at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use kontiki_types::{Index, RegionId};
+
+use crate::library::error::Error;
+use crate::library::handle::Promise;
+use crate::library::replica::Replica;
+use crate::mailbox::Mailbox;
+
+/// Most requests that wait for the keeper.
+const REQUESTS_MAX: usize = 65_536;
+
+/// When one group wants its snapshots.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    /// Time between two.
+    pub(crate) interval: Option<Duration>,
+    /// Entries between two, at least.
+    pub(crate) margin: u64,
+    /// Bytes applied that make one due at once.
+    pub(crate) log_bytes: usize,
+}
+
+enum Request {
+    /// Now, whether due or not.
+    Save(Arc<Replica>, Option<Promise<Index>>),
+    /// Then.
+    Appoint(Instant, Arc<Replica>),
+}
+
+/// The way to the thread. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    requests: Arc<Mailbox<Request>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Keeper {
+    /// Start the thread.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let requests = Arc::new(Mailbox::new(REQUESTS_MAX));
+        let inbox = Arc::clone(&requests);
+        let thread = std::thread::Builder::new()
+            .name("snapshot-keeper".to_owned())
+            .spawn(move || run(&inbox))?;
+        Ok(Self { requests, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Save one as soon as possible.
+    pub(crate) fn save(&self, replica: Arc<Replica>, promise: Option<Promise<Index>>) {
+        if let Err((Request::Save(_, Some(promise)), _)) =
+            self.requests.offer(Request::Save(replica, promise))
+        {
+            promise.keep(Err(Error::Busy));
+        }
+    }
+
+    /// Save one when it is due. False when there is no appointment.
+    pub(crate) fn appoint(&self, replica: &Arc<Replica>) -> bool {
+        let Some(interval) = replica.schedule.interval else { return false };
+        let at = Instant::now() + spread(interval, replica.group);
+        self.requests.offer(Request::Appoint(at, Arc::clone(replica))).is_ok()
+    }
+
+    /// End the thread, after the snapshot it is at.
+    pub(crate) fn stop(&self) {
+        self.requests.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the snapshot keeper panicked");
+        }
+    }
+}
+
+/// Between half of the interval and all of it, as in JRaft, but the same for a group each time.
+fn spread(interval: Duration, group: RegionId) -> Duration {
+    let hash = group.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+    interval.mul_f64(0.5 + 0.5 * hash as f64 / (1_u64 << 24) as f64)
+}
+
+fn run(requests: &Mailbox<Request>) {
+    let mut waiting = Vec::new();
+    let mut due: BTreeMap<(Instant, RegionId), Arc<Replica>> = BTreeMap::new();
+    loop {
+        let first = due.first_key_value().map(|((at, _), _)| *at);
+        let timeout = first.map(|at| at.saturating_duration_since(Instant::now()));
+        if !requests.drain(&mut waiting, timeout) {
+            return;
+        }
+        for request in waiting.drain(..) {
+            match request {
+                Request::Appoint(at, replica) => drop(due.insert((at, replica.group), replica)),
+                Request::Save(replica, promise) => {
+                    let result = save(&replica, 0);
+                    match promise {
+                        Some(promise) => promise.keep(result),
+                        None => report(&replica, &result),
+                    }
+                }
+            }
+        }
+        while let Some(entry) = due.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
+            let replica = entry.remove();
+            replica.unschedule();
+            let result = save(&replica, replica.schedule.margin);
+            report(&replica, &result);
+        }
+    }
+}
+
+/// Save a snapshot unless the newest is no more than `margin` entries old.
+fn save(replica: &Replica, margin: u64) -> Result<Index, Error> {
+    let newest = replica.files.newest().map_or(Index(0), |stored| stored.index());
+    let applied = replica.applied();
+    if applied == Index(0) {
+        return Err(Error::Snapshot("nothing was applied yet".to_owned()));
+    }
+    if applied <= newest + margin {
+        return Ok(newest);
+    }
+    let (meta, write) = replica.capture()?;
+    replica.write(meta, write).map(|stored| stored.index())
+}
+
+fn report(replica: &Replica, result: &Result<Index, Error>) {
+    match result {
+        Ok(index) => tracing::debug!(group = %replica.group, %index, "snapshot saved"),
+        Err(Error::ShutDown) => {}
+        Err(error) => {
+            tracing::warn!(group = %replica.group, %error, "snapshot not saved");
+            if let Some(metrics) = &replica.shared.metrics {
+                metrics.snapshot_save_failed_times.add_one();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appointments_are_spread_over_the_second_half() {
+        let second = Duration::from_secs(1);
+        let all: Vec<Duration> = (1..=100).map(|group| spread(second, RegionId(group))).collect();
+        assert!(all.iter().all(|at| *at >= second / 2 && *at <= second), "{all:?}");
+        let early = all.iter().filter(|at| **at < second * 3 / 4).count();
+        assert!((30..70).contains(&early), "{early} of 100 in the first half");
+    }
+}

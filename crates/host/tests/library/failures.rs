@@ -1,0 +1,109 @@
+//! User code that fails, nodes that end and come back, hosts that restart.
+
+use kontiki_host::library::{Configuration, Error, Member, NodeOptions, NodeState};
+use kontiki_types::{RegionId, StoreId};
+
+use crate::cluster::{Cluster, GROUP, PATIENCE};
+use crate::machine::Call;
+
+#[test]
+fn a_panic_stops_one_node_of_one_group_and_recover_brings_it_back() {
+    let (mut cluster, leader) = Cluster::with_leader(3);
+    let other_group = RegionId(8);
+    for store in cluster.stores() {
+        let members = cluster.stores().into_iter().map(|store| Member::new(store, ""));
+        let options = NodeOptions::new(Configuration::new(members));
+        let machine = cluster.other_machine(store);
+        cluster.hosts[&store].create_node(other_group, options, machine).expect("created");
+    }
+    let other_leader = cluster.calls.leader();
+    let victim = cluster.others(leader)[0];
+    cluster.say(leader, "a").expect("applied");
+    cluster.say(leader, &format!("panic on {victim}", victim = victim.0)).expect("others do");
+    let (_, call) =
+        cluster.calls.wait(|store, call| store == victim && matches!(call, Call::Error(_)));
+    let reason = "panicked: on purpose".to_owned();
+    assert_eq!(call, Call::Error(Error::StateMachine { reason: reason.clone() }));
+    let node = cluster.node(victim);
+    assert_eq!(node.state(), NodeState::Error(Error::StateMachine { reason: reason.clone() }));
+    assert_eq!(cluster.words(victim), Err(Error::StateMachine { reason }));
+
+    // The group goes on, and so does the other group on the very same host.
+    assert_eq!(cluster.say(leader, "b").expect("applied"), "3");
+    let other = cluster.hosts[&other_leader].node(other_group).expect("there");
+    other.propose("x").wait_timeout(PATIENCE).expect("applied");
+    let reader = cluster.hosts[&victim].node(other_group).expect("there");
+    let read = reader.read_index_handle(kontiki_host::library::ReadMode::Index);
+    read.wait_timeout(PATIENCE).expect("the other group lives on the victim");
+    let calls = cluster.calls.all();
+    let errors = calls.iter().filter(|(_, call)| matches!(call, Call::Error(_)));
+    assert_eq!(errors.count(), 1, "{calls:?}");
+
+    // The same word would make it fail again: the new machine takes it for an ordinary one.
+    let mut machine = cluster.machine(victim);
+    machine.store = StoreId(victim.0 + 100);
+    node.recover(machine).expect("recovered");
+    let all = cluster.words_in_time(leader);
+    assert_eq!(cluster.words_in_time(victim), all);
+    assert_eq!(node.recover(cluster.machine(victim)), Err(Error::Exists));
+}
+
+#[test]
+fn a_leader_that_fails_hands_over_and_its_callers_are_told() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    cluster.say(leader, "a").expect("applied");
+    let fails = cluster.say(leader, &format!("fail on {}", leader.0));
+    assert_eq!(fails, Err(Error::StateMachine { reason: "on purpose".to_owned() }));
+    let next = cluster.calls.leader();
+    assert_ne!(next, leader);
+    assert_eq!(cluster.say(next, "b").expect("applied"), "3");
+    let refused = cluster.say(leader, "c");
+    assert!(matches!(refused, Err(Error::StateMachine { .. })), "{refused:?}");
+}
+
+#[test]
+fn tasks_left_behind_are_a_failure() {
+    let (cluster, leader) = Cluster::with_leader(1);
+    let node = cluster.node(leader);
+    // Both in one turn, and so in one entry: what the first leaves, the second is.
+    let result = cluster.say(leader, &format!("leave on {}", leader.0));
+    // Alone in its entry nothing is left behind it.
+    assert_eq!(result.as_deref(), Ok(""));
+    let handles: Vec<_> =
+        (0..200).map(|n| node.propose(if n % 2 == 0 { "leave on 1" } else { "b" })).collect();
+    let results: Vec<_> = handles.into_iter().map(|h| h.wait_timeout(PATIENCE)).collect();
+    let failed = |result: &Result<_, Error>| matches!(result, Err(Error::StateMachine { reason }) if reason.contains("left"));
+    assert!(results.iter().any(failed), "{results:?}");
+}
+
+#[test]
+fn a_node_that_was_shut_down_comes_back_where_it_was() {
+    let (mut cluster, leader) = Cluster::with_leader(3);
+    for word in ["a", "b"] {
+        cluster.say(leader, word).expect("applied");
+    }
+    cluster.node(leader).shutdown();
+    let next = cluster.calls.leader();
+    assert_ne!(next, leader, "it handed over");
+    assert_eq!(cluster.node(leader).state(), NodeState::ShutDown);
+    assert_eq!(cluster.say(leader, "x"), Err(Error::ShutDown));
+    cluster.say(next, "c").expect("applied");
+    let machine = cluster.machine(leader);
+    let options = NodeOptions::joining();
+    cluster.hosts[&leader].create_node(GROUP, options, machine).expect("created again");
+    assert_eq!(cluster.words_in_time(leader), ["a", "b", "c"]);
+    let options = NodeOptions::joining();
+    let machine = cluster.machine(leader);
+    let again = cluster.hosts[&leader].create_node(GROUP, options, machine);
+    assert!(matches!(again, Err(Error::Exists)));
+}
+
+#[test]
+fn a_directory_of_another_store_is_refused() {
+    let mut cluster = Cluster::hosts(1);
+    let mut options = cluster.options(StoreId(1));
+    cluster.stop(StoreId(1));
+    options.store = StoreId(2);
+    let result = kontiki_host::library::Host::start(options);
+    assert!(matches!(result, Err(Error::Invalid(_))));
+}

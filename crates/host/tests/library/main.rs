@@ -1,0 +1,8 @@
+//! The library as its users meet it: whole hosts in this process, over the memory network.
+
+mod cluster;
+mod failures;
+mod machine;
+mod membership;
+mod snapshots;
+mod writes_and_reads;

@@ -1,0 +1,134 @@
+//! Tasks, completions, reads, leaders: JRaft's NodeTest in its plain parts.
+
+use std::sync::mpsc::sync_channel;
+
+use kontiki_host::library::{Error, NodeState, Successor, Task};
+use kontiki_types::{StoreId, Term};
+
+use crate::cluster::{Cluster, PATIENCE};
+use crate::machine::Call;
+
+#[test]
+fn a_single_node_leads_itself() {
+    let (cluster, leader) = Cluster::with_leader(1);
+    assert_eq!(cluster.say(leader, "a").expect("applied"), "1");
+    assert_eq!(cluster.words(leader).expect("read"), ["a"]);
+    assert_eq!(cluster.node(leader).state(), NodeState::Leader);
+}
+
+#[test]
+fn every_node_applies_what_the_leader_took_and_any_node_reads_it() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    for (n, word) in ["a", "b", "c"].into_iter().enumerate() {
+        assert_eq!(cluster.say(leader, word).expect("applied"), (n + 1).to_string());
+        for store in cluster.stores() {
+            let words = cluster.words_in_time(store);
+            assert_eq!(words.last().map(String::as_str), Some(word), "{store}");
+        }
+    }
+}
+
+#[test]
+fn a_follower_refuses_and_names_the_leader() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    let follower = cluster.others(leader)[0];
+    // It knows the leader once it has read through it.
+    cluster.words_in_time(follower);
+    match cluster.say(follower, "a") {
+        Err(Error::NotLeader { leader: Some((_, store)) }) => assert_eq!(store, leader),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn committed_is_told_before_the_reply_and_terms_are_compared() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    let node = cluster.node(leader);
+    let (sender, told) = sync_channel(4);
+    let replies = sender.clone();
+    let task = Task::new("a")
+        .with_expected_term(node.term())
+        .with_on_committed(move || sender.send("committed".to_owned()).expect("room"));
+    node.apply(task.with_done(move |result| replies.send(format!("{result:?}")).expect("room")));
+    assert_eq!(told.recv_timeout(PATIENCE).as_deref(), Ok("Ok(b\"1\")"), "with_done replaces");
+
+    let (sender, told) = sync_channel(4);
+    let replies = sender.clone();
+    let task = Task::new("b")
+        .with_done(move |result| replies.send(format!("{result:?}")).expect("room"))
+        .with_on_committed(move || sender.send("committed".to_owned()).expect("room"));
+    node.apply(task);
+    assert_eq!(told.recv_timeout(PATIENCE).as_deref(), Ok("committed"));
+    assert_eq!(told.recv_timeout(PATIENCE).as_deref(), Ok("Ok(b\"2\")"));
+
+    let (task, handle) = Task::new("c").with_expected_term(Term(99)).with_handle();
+    node.apply(task);
+    let result = handle.wait_timeout(PATIENCE);
+    assert_eq!(result, Err(Error::TermMismatch { current: node.term() }));
+}
+
+#[test]
+fn a_task_that_is_too_large_is_refused_at_once() {
+    let (cluster, leader) = Cluster::with_leader(1);
+    let result = cluster.node(leader).propose(vec![0; 5 * 1024 * 1024]).wait_timeout(PATIENCE);
+    assert!(matches!(result, Err(Error::TooLarge { .. })), "{result:?}");
+}
+
+#[test]
+fn leadership_moves_on_request_and_the_callbacks_tell_of_it() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    cluster.say(leader, "a").expect("applied");
+    let target = cluster.others(leader)[0];
+    let moved = cluster.node(leader).transfer_leadership_to(Successor::On(target));
+    moved.wait_timeout(PATIENCE).expect("begun");
+    assert_eq!(cluster.calls.leader(), target);
+    assert_eq!(cluster.say(target, "b").expect("applied"), "2");
+    cluster.words_in_time(leader);
+    let calls = cluster.calls.all();
+    let heard: Vec<&Call> = calls.iter().filter(|(s, _)| *s == leader).map(|(_, c)| c).collect();
+    assert!(
+        matches!(heard.as_slice(), [
+            ..,
+            Call::LeaderStart(began),
+            Call::LeaderStop(ended),
+            Call::StartFollowing(store),
+        ] if began == ended && *store == target),
+        "the old leader heard {heard:?}"
+    );
+    let anywhere = cluster.node(target).transfer_leadership_to(Successor::Any);
+    anywhere.wait_timeout(PATIENCE).expect("begun");
+    assert_ne!(cluster.calls.leader(), target);
+    let nobody = cluster.node(leader).transfer_leadership_to(Successor::On(StoreId(9)));
+    nobody.wait_timeout(PATIENCE).expect_err("there is no such store");
+}
+
+#[test]
+fn a_leader_that_is_cut_off_serves_no_read_and_another_leads() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    cluster.say(leader, "a").expect("applied");
+    cluster.network.isolate(leader);
+    let next = cluster.calls.leader();
+    assert_ne!(next, leader);
+    assert_eq!(cluster.say(next, "b").expect("applied"), "2");
+    cluster.words(leader).expect_err("it cannot know");
+    cluster.network.heal();
+    assert_eq!(cluster.words_in_time(leader), ["a", "b"]);
+}
+
+#[test]
+fn members_are_listed_and_the_leader_knows_who_is_alive() {
+    let (mut cluster, leader) = Cluster::with_leader(3);
+    let node = cluster.node(leader);
+    assert_eq!(node.list_peers().expect("listed").len(), 3);
+    assert!(node.list_learners().expect("listed").is_empty());
+    cluster.say(leader, "a").expect("applied");
+    cluster.words_in_time(leader);
+    assert_eq!(node.list_alive().expect("listed").len(), 3);
+    let gone = cluster.others(leader)[0];
+    cluster.stop(gone);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while node.list_alive().expect("listed").len() > 2 {
+        assert!(std::time::Instant::now() < deadline, "the stopped store counts as alive");
+    }
+    assert!(node.describe().contains("leader"), "{}", node.describe());
+}

@@ -1,0 +1,103 @@
+//! What callers and operators ask of a group: writes, reads, another leader, other members.
+//!
+//! Each is answered exactly once: here, when it is refused, or later by what it led to.
+
+use bytes::Bytes;
+use kontiki_raft::{ChangeError, Priority, ReadError, ReadId, TransferError};
+use kontiki_types::{Membership, MembershipChange, Moment, PeerId, ReadMode, StoreId, Term};
+
+use super::{Group, Proposal};
+use crate::effect::{Effects, Refused};
+use crate::{ShardConfig, Token};
+
+impl Group {
+    pub(crate) fn on_propose(
+        &mut self,
+        payload: Bytes,
+        token: Token,
+        expected_term: Option<Term>,
+        config: &ShardConfig,
+        effects: &mut Effects,
+    ) {
+        if self.waiting_bytes + self.unapplied_bytes > config.unapplied_bytes_max {
+            effects.refused.push((token, Refused::Busy));
+        } else {
+            self.waiting_bytes += payload.len();
+            self.proposals.push(Proposal { payload, token, expected_term });
+        }
+    }
+
+    pub(crate) fn on_read(
+        &mut self,
+        token: Token,
+        mode: ReadMode,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        match self.node.read(ReadId(token.0), mode, now) {
+            Ok(()) => {}
+            Err(ReadError::Busy) => effects.refused.push((token, Refused::Busy)),
+            Err(ReadError::NotLeader) => {
+                effects.refused.push((token, Refused::NotLeader { leader: self.leader() }));
+            }
+        }
+    }
+
+    pub(crate) fn on_transfer(
+        &mut self,
+        to: Option<StoreId>,
+        token: Token,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        let of_store = |store| self.node.membership().peers().find(|p| p.store == store);
+        let target = to.map(|store| of_store(store).ok_or(Refused::BadTarget)).transpose();
+        let result = target.and_then(|peer| {
+            self.node.transfer(peer.map(|peer| peer.id), now).map_err(|error| match error {
+                TransferError::NotLeader { .. } => Refused::NotLeader { leader: self.leader() },
+                TransferError::MembershipChanging => Refused::Busy,
+                _ => Refused::BadTarget,
+            })
+        });
+        match result {
+            Ok(()) => {
+                self.transfers.push((self.node.transferring(), token));
+                effects.accepted.push(token);
+            }
+            Err(refused) => effects.refused.push((token, refused)),
+        }
+    }
+
+    pub(crate) fn on_change(
+        &mut self,
+        change: &MembershipChange,
+        token: Token,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        match self.node.change(change, now) {
+            Ok(()) => self.members.on_began(token),
+            Err(ChangeError::NotLeader { .. }) => {
+                effects.refused.push((token, Refused::NotLeader { leader: self.leader() }));
+            }
+            Err(error) => effects.refused.push((token, Refused::Change(error))),
+        }
+    }
+
+    pub(crate) fn on_reset(
+        &mut self,
+        membership: Membership,
+        token: Token,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        match self.node.reset_peers(membership, now) {
+            Ok(()) => effects.accepted.push(token),
+            Err(error) => effects.refused.push((token, Refused::Reset(error))),
+        }
+    }
+
+    pub(crate) fn set_priority(&mut self, peer: PeerId, priority: Priority, now: Moment) {
+        self.node.set_priority(peer, priority, now);
+    }
+}

@@ -1,0 +1,119 @@
+//! A replica that stops taking part while its process lives on, and one that comes back.
+//!
+//! Its state machine failed, or its owner shut it down. To its peers it looks like a crashed one:
+//! it says nothing, and what they say to it is dropped. Log and ballot stay as they are, so that
+//! it can come back as if its process had restarted. A leader hands over first, so that the others
+//! need not wait for an election timeout.
+
+use kontiki_raft::{ChangeFailure, Config as RaftConfig, Node, RoleKind, TransferOutcome};
+use kontiki_types::{Moment, SnapshotMeta};
+
+use super::Group;
+use crate::effect::{Effects, Refused};
+
+/// Whether a replica takes part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// It does.
+    Full,
+    /// It still leads, until another does or the transfer is given up.
+    HandingOver,
+    /// Halted with the end of the turn: what its node wants durable by then still gets there.
+    Ending,
+    /// It does not.
+    Halted,
+}
+
+/// What a halted replica comes back with.
+#[derive(Debug)]
+pub struct Revival {
+    /// Settings of the replica.
+    pub raft: RaftConfig,
+    /// Where its new state machine stands: at the start of the log, at an entry of it, or at a
+    /// snapshot beyond it.
+    pub at: SnapshotMeta,
+}
+
+/// A revival that waits until what is on its way to the log is durable.
+pub(super) type Pending = Option<Box<Revival>>;
+
+impl Group {
+    pub(crate) fn is_halted(&self) -> bool {
+        self.part == Part::Halted
+    }
+
+    /// Nothing more is asked of it.
+    pub(crate) fn is_halting(&self) -> bool {
+        self.part != Part::Full
+    }
+
+    /// Stop taking part; a leader hands over first, to the follower that is furthest.
+    pub(crate) fn halt(&mut self, now: Moment) {
+        if self.part != Part::Full {
+            return;
+        }
+        let handing_over = self.node.transfer(None, now).is_ok();
+        self.part = if handing_over { Part::HandingOver } else { Part::Ending };
+    }
+
+    /// Stop taking part with the end of this turn.
+    pub(crate) fn halt_now(&mut self) {
+        if !self.is_halted() {
+            self.part = Part::Ending;
+        }
+    }
+
+    fn end(&mut self, effects: &mut Effects) {
+        self.part = Part::Halted;
+        effects.halted.push(self.id);
+        self.gated.clear();
+        let proposals = std::mem::take(&mut self.proposals);
+        effects.refused.extend(proposals.into_iter().map(|p| (p.token, Refused::Halted)));
+        while let Some(entry) = self.waiting.pop_front() {
+            // It may be committed already, by the others.
+            self.refuse(entry, Refused::LeadershipLost, effects);
+        }
+        for token in std::mem::take(&mut self.reads).into_values().flatten() {
+            effects.refused.push((token, Refused::Halted));
+        }
+        let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
+        effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
+        let ended = self.transfers.drain(..);
+        effects.transferred.extend(ended.map(|(_, token)| (token, TransferOutcome::TimedOut)));
+        self.waiting_bytes = 0;
+    }
+
+    /// A transfer of leadership ended, well or not.
+    pub(super) fn handed_over(&mut self) {
+        if self.part == Part::HandingOver {
+            self.part = Part::Ending;
+        }
+    }
+
+    /// End of the turn: a replica that was handing over and leads no more stops.
+    pub(super) fn settle(&mut self, effects: &mut Effects) {
+        let leads = self.node.role() == RoleKind::Leader;
+        match self.part {
+            Part::Ending => self.end(effects),
+            Part::HandingOver if !leads => self.end(effects),
+            Part::Full | Part::HandingOver | Part::Halted => {}
+        }
+    }
+
+    /// Come back, at once or once nothing is on its way to the log.
+    pub(crate) fn revive(&mut self, revival: Revival, now: Moment) {
+        assert!(self.is_halted(), "{}: revived while it takes part", self.id);
+        self.revival = Some(Box::new(revival));
+        self.try_revive(now);
+    }
+
+    pub(super) fn try_revive(&mut self, now: Moment) {
+        if !self.in_flight.is_empty() {
+            return;
+        }
+        let Some(revival) = self.revival.take() else { return };
+        let restored = self.node.restored(&revival.at);
+        let node = Node::new(revival.raft, restored, now);
+        *self = Self::new(self.id, node, self.durability);
+    }
+}
