@@ -29,6 +29,10 @@ impl<D: Disk> Log<D> {
         for run in known.runs.iter().filter(|run| run.last > after.0 && run.first <= to.0) {
             let Some(found) = self.read_entries(run.place, &mut files)? else { return Ok(None) };
             for index in run.first.max(after.0 + 1)..=run.last.min(to.0) {
+                // Not the next one: what stood before it was compacted.
+                if index != after.0 + 1 + entries.len() as u64 {
+                    return Ok(None);
+                }
                 let Some(entry) = found.get(&index) else { return Ok(None) };
                 bytes += entry.cost_bytes();
                 if bytes > bytes_max && !entries.is_empty() {
@@ -37,8 +41,7 @@ impl<D: Disk> Log<D> {
                 entries.push(entry.clone());
             }
         }
-        let first = entries.first().map(|entry| entry.position.index);
-        let whole = first == Some(after.next()) && entries.len() as u64 == to - after;
+        let whole = !entries.is_empty() && entries.len() as u64 == to - after;
         Ok(whole.then_some(entries))
     }
 }

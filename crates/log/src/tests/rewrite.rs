@@ -1,7 +1,7 @@
 //! What little an idle group has is written once more, so that old segments can go: cut off
 //! anywhere, done again and again, and after a write that failed.
 
-use kontiki_types::RegionId;
+use kontiki_types::{Index, RegionId};
 
 use crate::simdisk::{Crash, Effect, Operation};
 use crate::{Error, Log, Record, SimDisk, prepare_segment, remove_segments};
@@ -119,6 +119,9 @@ fn what_was_moved_is_found_where_it_stands_now() {
             life.write(&[append(IDLE, 3 + round, 2, b"replaced")]).unwrap();
         }
         moves += u64::from(life.rewrite().unwrap() > 0);
+        let read = life.log.entries(RegionId(IDLE), Index(0), Index(2), 1000).unwrap();
+        let held = &life.model.groups[&RegionId(IDLE)].entries;
+        assert_eq!(read.as_ref(), Some(held), "after {moves} moves");
     }
     assert!(moves > 3, "moved {moves} times");
     assert_eq!(life.recovered(), Ok(life.model));
