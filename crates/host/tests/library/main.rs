@@ -1,5 +1,6 @@
 //! The library as its users meet it: whole hosts in this process, over the memory network.
 
+mod acceptance;
 mod cluster;
 mod failures;
 mod machine;
