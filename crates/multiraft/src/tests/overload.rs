@@ -9,8 +9,8 @@ use kontiki_types::{Membership, Moment, PeerId, Position, RegionId};
 
 use super::machine::Machine;
 use crate::{
-    Applier, Effects, Event, GroupSpec, Refused, Round, Shard, ShardConfig, TaskSeq, Token,
-    membership_codec, restore,
+    Applier, Durability, Effects, Event, GroupSpec, Refused, Round, Shard, ShardConfig, TaskSeq,
+    Token, membership_codec, restore,
 };
 
 const GROUP: RegionId = RegionId(1);
@@ -40,7 +40,8 @@ impl Store {
         let mut applier = Applier::new();
         applier.add(GROUP, Box::new(Machine::new(membership)));
         let mut shard = Shard::new(config);
-        shard.add_group(GroupSpec { group: GROUP, raft, restored }, Moment::ZERO);
+        let spec = GroupSpec { group: GROUP, raft, restored, durability: Durability::Engine };
+        shard.add_group(spec, Moment::ZERO);
         let (replied, refused) = (Vec::new(), Vec::new());
         Self { shard, applier, now: Moment::ZERO, written: None, replied, refused }
     }
