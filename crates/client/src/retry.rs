@@ -14,6 +14,11 @@ use crate::backoff::backoff;
 /// Tries in a row without a pause in between, before redirections are taken for a circle.
 pub const IMMEDIATE_MAX: u32 = 3;
 
+/// Longest pause while nobody is known to lead. An election ends at some moment, and every caller
+/// waits for that moment: to find it late costs more than to ask often, which is one small message
+/// for all of them.
+pub const ELECTION_PAUSE_MAX: Duration = Duration::from_millis(20);
+
 /// Why a try failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Failure {
@@ -58,6 +63,11 @@ impl Failure {
     /// After this failure a write may have happened, or may still happen.
     pub fn is_uncertain(&self) -> bool {
         matches!(self, Self::ConnectionLost | Self::NoAnswer | Self::Unknown(_))
+    }
+
+    /// The leader is not where it was thought to be; an election may be under way.
+    fn is_about_the_leader(&self) -> bool {
+        matches!(self, Self::NotLeader { .. } | Self::NotSent | Self::ConnectionLost)
     }
 
     /// The way to another try is clear, so that no pause is needed.
@@ -145,7 +155,10 @@ pub fn decide(failure: &Failure, history: History, now: Moment, draw: u64) -> De
         Failure::Busy { retry_after_ms, .. } => Duration::from_millis((*retry_after_ms).into()),
         _ => Duration::ZERO,
     };
-    let pause = backoff(history.failed_count, draw).max(asked);
+    let mut pause = backoff(history.failed_count, draw).max(asked);
+    if failure.is_about_the_leader() {
+        pause = pause.min(ELECTION_PAUSE_MAX);
+    }
     if now + pause >= history.deadline { give_up } else { Decision::After(pause) }
 }
 

@@ -53,6 +53,21 @@ fn each_failure_has_its_answer() {
 }
 
 #[test]
+fn an_election_is_asked_about_often_and_a_full_queue_seldom() {
+    let history = History { failed_count: 99, immediate_count: IMMEDIATE_MAX, ..FRESH };
+    let pause = |failure| match decide(&failure, history, Moment::ZERO, 12_345) {
+        Decision::After(pause) => pause,
+        other => panic!("{failure}: {other:?}"),
+    };
+    let about_the_leader =
+        [Failure::NotLeader { hinted: false }, Failure::NotSent, Failure::ConnectionLost];
+    for failure in about_the_leader {
+        assert!(pause(failure.clone()) <= ELECTION_PAUSE_MAX, "{failure}");
+    }
+    assert!(pause(Failure::Busy { reason: "log".into(), retry_after_ms: 0 }) > ELECTION_PAUSE_MAX);
+}
+
+#[test]
 fn nothing_is_tried_beyond_the_deadline_and_the_news_is_honest() {
     let hinted = Failure::NotLeader { hinted: true };
     let lost = History { may_have_happened: true, ..FRESH };

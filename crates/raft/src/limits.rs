@@ -11,5 +11,10 @@ pub(crate) const LEASE_MARKS_MAX: u32 = 32;
 /// delivered, and does not say it is installing, has lost it and gets another.
 pub(crate) const SNAPSHOT_PATIENCE_TIMEOUTS: u32 = 1;
 
+/// Into so many slots, one for each heir, the time is cut in which a leader that has surely gone
+/// is succeeded; more heirs, more slots. Fewer, wider ones would gain nothing: an election takes
+/// milliseconds.
+pub(crate) const SUCCESSION_SLOTS_MIN: u64 = 4;
+
 /// Most transitions one input may cause: a lone voter goes pre-candidate, candidate.
 pub(crate) const TRANSITIONS_MAX: usize = 4;

@@ -238,13 +238,17 @@ impl Node {
     }
 
     /// The transport lost its way to this peer: what was on its way may be lost. If this peer
-    /// sleeps and relies on that one, it wakes.
+    /// sleeps and relies on that one, it wakes; if it follows that one, it succeeds it sooner than
+    /// one of which it merely hears nothing.
     pub fn on_unreachable(&mut self, peer: PeerId, now: Moment) {
-        if self.sleeps_beside().contains(&peer) {
+        let slept = self.sleeps_beside().contains(&peer);
+        if slept {
             self.wake(now);
         }
-        if let Role::Leader(leader) = &mut self.role {
-            leader.on_unreachable(peer);
+        match &mut self.role {
+            Role::Leader(leader) => leader.on_unreachable(peer),
+            Role::Follower(follower) if !slept => follower.on_unreachable(&mut self.shared, peer),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
         }
     }
 

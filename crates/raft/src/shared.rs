@@ -4,6 +4,8 @@
 //! the term never falls, a vote never changes within a term, the commit index never falls, and a
 //! committed entry is never cut.
 
+use std::time::Duration;
+
 use kontiki_types::{
     Body, Entry, EntryKind, HardState, Index, Membership, Message, Moment, PeerId, Position,
     SnapshotMeta, Term,
@@ -14,6 +16,7 @@ use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
 use crate::applying::Applying;
 use crate::durability::Durability;
 use crate::fetch::Fetching;
+use crate::limits::SUCCESSION_SLOTS_MIN;
 use crate::log::Log;
 use crate::membership::removal;
 use crate::membership::stack::Stack;
@@ -305,8 +308,26 @@ impl Shared {
     /// once (Raft §5.2).
     pub(crate) fn election_deadline(&mut self, now: Moment) -> Moment {
         let timeout = self.config.election_timeout;
-        now + timeout
-            + timeout.mul_f64(f64::from(self.rng.next_u32()) / (f64::from(u32::MAX) + 1.0))
+        now + timeout + self.draw_below(timeout)
+    }
+
+    /// When to stand after this leader has gone: an election timeout after it was last heard, in a
+    /// slot of the half timeout that follows. Every other voter has one of its own, which one
+    /// changes with the term, so two seldom stand at once and nobody is always the first.
+    pub(crate) fn succession_deadline(&mut self, leader: PeerId) -> Moment {
+        let heard = self.leader_heard.expect("whoever has a leader has heard it");
+        let (id, timeout) = (self.config.id, self.config.election_timeout);
+        let membership = self.membership();
+        let voters = membership.peers().map(|peer| peer.id).filter(|&p| membership.is_voter(p));
+        let heirs: Vec<PeerId> = voters.filter(|&peer| peer != leader).collect();
+        let (place, count) = (heirs.iter().position(|&peer| peer == id), heirs.len() as u64);
+        let turn = place.map_or(0, |place| (place as u64 + self.term.0) % count);
+        let slot = (timeout / 2).div_f64(count.max(SUCCESSION_SLOTS_MIN) as f64);
+        heard + timeout + slot.mul_f64(turn as f64) + self.draw_below(slot)
+    }
+
+    fn draw_below(&mut self, bound: Duration) -> Duration {
+        bound.mul_f64(f64::from(self.rng.next_u32()) / (f64::from(u32::MAX) + 1.0))
     }
 
     /// A number for a progress, never given before.

@@ -5,7 +5,7 @@
 //! everything is recovered.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use kontiki_codec::store_ident::StoreIdent;
@@ -28,7 +28,7 @@ use crate::known_stores::KnownStores;
 use crate::leaders::Leaders;
 use crate::orders::Orders;
 use crate::random::random_u64;
-use crate::transport::{Identity, Outbound};
+use crate::transport::{Identity, OnLost, Outbound};
 
 /// What the services of a store share.
 pub(crate) struct Node {
@@ -67,13 +67,21 @@ impl Node {
         let (fatal_in, fatal) = watch::channel(None);
         let leaders = Arc::new(Leaders::default());
         let (noted, synced) = (Arc::clone(&leaders), Arc::clone(&engine));
+        // The lanes are there before the host, and tell it when they break.
+        let hosting = Arc::new(OnceLock::<NodeHost>::new());
+        let told = Arc::clone(&hosting);
+        let on_lost: OnLost = Arc::new(move |store| {
+            if let Some(host) = told.get() {
+                host.unreachable(store);
+            }
+        });
         let options = Options {
             shard: ShardConfig::default(),
             heartbeat_interval: config.heartbeat_interval,
             election_timeout: config.election_timeout,
             seed: random_u64()?,
             spool_dir: dir.join("spool"),
-            transport: Arc::new(Outbound::start(identity, &config.stores, runtime)),
+            transport: Arc::new(Outbound::start(identity, &config.stores, &on_lost, runtime)),
             sync_engine: Box::new(move || synced.sync().map_err(|error| error.to_string())),
             background: background.clone(),
             on_notice: Arc::new(move |region, notice| note(&noted, region, notice)),
@@ -87,6 +95,7 @@ impl Node {
         let segment_bytes = log_config.segment_bytes;
         let (groups, regions) = hosted(config.store, opened)?;
         let host = NodeHost::start(options, disk, log_config, groups)?;
+        let host = hosting.get_or_init(|| host).clone();
         Ok(Arc::new(Self {
             identity,
             stores: config.stores.clone(),

@@ -75,6 +75,16 @@ impl Follower {
         self.leader
     }
 
+    /// The way to this peer broke. If it leads, it has probably died: stand as soon as the others
+    /// may help, each voter in its turn. Never sooner: a leader that lost but its connections may
+    /// count on being followed for an election timeout. A sign of life takes it all back.
+    pub(crate) fn on_unreachable(&mut self, shared: &mut Shared, peer: PeerId) {
+        if self.leader == Some(peer) {
+            let turn = shared.succession_deadline(peer);
+            self.deadline = self.deadline.map(|deadline| deadline.min(turn));
+        }
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.deadline.into_iter().chain(self.reads.next_deadline()).min()
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontiki_proto::v1::peer_client::PeerClient;
 use kontiki_proto::{MESSAGE_BYTES_MAX, v1};
+use kontiki_types::StoreId;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
@@ -24,6 +25,10 @@ const BACKOFF_MAX: Duration = Duration::from_millis(320);
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Told when a stream to this store has ended, and again when there is a new reason why it cannot be
+/// opened.
+pub(crate) type OnLost = Arc<dyn Fn(StoreId) + Send + Sync>;
+
 /// See the module.
 pub(crate) struct Lane {
     /// Set while the stream is open.
@@ -38,10 +43,15 @@ struct Queue {
 }
 
 impl Lane {
-    pub(crate) fn start(hello: v1::Hello, address: String, runtime: &Handle) -> Arc<Self> {
+    pub(crate) fn start(
+        hello: v1::Hello,
+        address: String,
+        on_lost: OnLost,
+        runtime: &Handle,
+    ) -> Arc<Self> {
         let lane = Arc::new(Self { queue: Mutex::new(None) });
         let task = Arc::clone(&lane);
-        runtime.spawn(async move { task.keep_open(hello, &address).await });
+        runtime.spawn(async move { task.keep_open(hello, &address, &on_lost).await });
         lane
     }
 
@@ -60,7 +70,7 @@ impl Lane {
         false
     }
 
-    async fn keep_open(self: Arc<Self>, hello: v1::Hello, address: &str) {
+    async fn keep_open(self: Arc<Self>, hello: v1::Hello, address: &str, on_lost: &OnLost) {
         let mut backoff = BACKOFF_MIN;
         let mut said = String::new();
         loop {
@@ -70,12 +80,13 @@ impl Lane {
                 Err(status) => status.message().to_owned(),
             };
             // With the sender and the stream's receiver goes what was queued.
-            *self.lock() = None;
+            let was_open = self.lock().take().is_some();
             if opened.elapsed() > BACKOFF_MAX {
                 backoff = BACKOFF_MIN;
             }
             // A store that stays away is worth one line, not one per attempt.
-            if reason != said {
+            if was_open || reason != said {
+                on_lost(StoreId(hello.to_store_id));
                 tracing::info!(to = hello.to_store_id, %address, %reason, "peer stream down");
                 said = reason;
             }

@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 
 use crate::data_dir::Incarnation;
 use lane::Lane;
+pub(crate) use lane::OnLost;
 
 /// Version of the frames and of the handshake; a store of another version is refused by name.
 pub(crate) const PEER_VERSION: u32 = 1;
@@ -63,11 +64,15 @@ impl Outbound {
     pub(crate) fn start(
         identity: Identity,
         stores: &BTreeMap<StoreId, String>,
+        on_lost: &OnLost,
         runtime: &Handle,
     ) -> Self {
         let others = stores.iter().filter(|(id, _)| **id != identity.store);
         let peer = |(&id, address): (&StoreId, &String)| {
-            let lane = |purpose| Lane::start(identity.hello(id, purpose), address.clone(), runtime);
+            let lane = |purpose| {
+                let hello = identity.hello(id, purpose);
+                Lane::start(hello, address.clone(), Arc::clone(on_lost), runtime)
+            };
             let control = lane(v1::Purpose::Control);
             let append = lane(v1::Purpose::Append);
             (id, Peer { address: address.clone(), control, append })
