@@ -114,15 +114,11 @@ pub(crate) fn send_heartbeat(shared: &mut Shared, progress: &mut Progress, round
     shared.send(progress.peer, Body::Heartbeat { session: progress.session, commit, round });
 }
 
-/// Tell an idle follower of a new commit index at once, so that its state machine, and whoever
-/// reads there, need not wait for the next heartbeat. While an append is under way the next one,
-/// or the answer to it, brings the occasion; so under load this costs nothing, and a lone writer
-/// pays one small message and its answer per write and follower.
-pub(crate) fn tell_commit(shared: &mut Shared, progress: &mut Progress, round: u64) {
+/// An idle follower does not know of the newest commit. While an append is under way, the next one
+/// or the answer to it brings the occasion.
+pub(crate) fn owes_commit(shared: &Shared, progress: &Progress) -> bool {
     let idle = progress.mode == Mode::Replicate && progress.inflight.is_empty();
-    if idle && progress.told_commit < shared.applying.commit().min(progress.matched) {
-        send_heartbeat(shared, progress, round);
-    }
+    idle && progress.told_commit < shared.applying.commit().min(progress.matched)
 }
 
 /// The log cannot be continued from where the follower is.

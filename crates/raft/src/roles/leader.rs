@@ -38,6 +38,8 @@ pub(crate) struct Leader {
     pub(crate) transfer: Option<Transfer>,
     heartbeat_at: Moment,
     pub(crate) quorum_check_at: Moment,
+    /// When idle followers are told what is committed, if that is still news to them by then.
+    tell_commit_at: Option<Moment>,
     /// The latest moment this role was told.
     pub(crate) now: Moment,
 }
@@ -67,6 +69,7 @@ pub(crate) fn enter(shared: &mut Shared, now: Moment) -> Leader {
         transfer: None,
         heartbeat_at: now + shared.config.heartbeat_interval,
         quorum_check_at: now + shared.config.election_timeout,
+        tell_commit_at: None,
         now,
     };
     change::feed(shared, &mut leader, last);
@@ -161,8 +164,8 @@ impl Leader {
         let round = self.reads.newest();
         for progress in &mut self.followers {
             flow::send_appends(shared, progress, round);
-            flow::tell_commit(shared, progress, round);
         }
+        self.tell_commit(shared, round);
         if began && !self.is_carried(shared, round) {
             for progress in &mut self.followers {
                 if progress.carried < round && shared.membership().is_voter(progress.peer) {
@@ -179,7 +182,8 @@ impl Leader {
         }
         let transfer = self.transfer.map(|transfer| transfer.deadline);
         let own = [self.heartbeat_at, self.quorum_check_at];
-        own.into_iter().chain(transfer).chain(self.changing.next_deadline()).min()
+        let sometimes = [transfer, self.tell_commit_at, self.changing.next_deadline()];
+        own.into_iter().chain(sometimes.into_iter().flatten()).min()
     }
 
     /// Give back memory kept for the next time.
@@ -273,6 +277,24 @@ impl Leader {
         true
     }
 
+    /// Tell idle followers what is committed, once they have waited long enough for an append that
+    /// would say it.
+    fn tell_commit(&mut self, shared: &mut Shared, round: u64) {
+        let delay = shared.config.commit_notice_delay;
+        let at = self.tell_commit_at.unwrap_or(self.now + delay);
+        self.tell_commit_at = None;
+        for progress in &mut self.followers {
+            if !flow::owes_commit(shared, progress) {
+                continue;
+            }
+            if at <= self.now {
+                flow::send_heartbeat(shared, progress, round);
+            } else {
+                self.tell_commit_at = Some(at);
+            }
+        }
+    }
+
     /// True when enough messages carry the round for a quorum to echo it.
     fn is_carried(&self, shared: &Shared, round: u64) -> bool {
         let id = shared.config.id;
@@ -323,6 +345,8 @@ pub(crate) fn step(
         }
         // A follower's readers want to know how far they must wait.
         Body::ReadIndex { id, mode } => {
+            // They can be served only once their state machine has come so far.
+            leader.tell_commit_at = Some(leader.now);
             let reader = Reader::Remote { peer: from, number: id };
             if leader.read(shared, reader, mode, now).is_err() {
                 shared.send(from, Body::ReadIndexReply { id, index: None });

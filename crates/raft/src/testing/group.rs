@@ -115,6 +115,8 @@ impl Group {
 
     fn create(&mut self, id: PeerId, membership: Membership, configure: impl Fn(&mut Config)) {
         let mut config = Config::new(id, id.0, codec::READABLE);
+        // Most stories are shorter without the wait; schedules and one script set it.
+        config.commit_notice_delay = Duration::ZERO;
         configure(&mut config);
         let snapshot = SnapshotMeta { position: Position::ZERO, membership };
         let replica = Replica {

@@ -1,6 +1,8 @@
 //! Rounds of a single node with more than one input: what a driver that collects events sees and a
 //! script, which drains after each, does not.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use kontiki_types::{
     AppendOutcome, Body, Entry, EntryKind, Index, Membership, Message, Moment, PeerId, Position,
@@ -14,7 +16,8 @@ const NOW: Moment = Moment(1_000_000);
 
 /// Peer 1 of three, just started.
 fn node() -> Node {
-    let config = Config::new(PeerId(1), 1, codec::READABLE);
+    let mut config = Config::new(PeerId(1), 1, codec::READABLE);
+    config.commit_notice_delay = Duration::ZERO;
     let snapshot = SnapshotMeta { position: Position::ZERO, membership: Membership::of_voters(3) };
     Node::new(config, Restored { snapshot, ..Restored::default() }, NOW)
 }

@@ -75,6 +75,7 @@ impl Schedule {
             config.inflight_messages_max = window as usize;
             config.append_bytes_max = bytes as usize;
             config.apply_bytes_max = 2 * bytes as usize;
+            config.commit_notice_delay = Duration::from_millis(5 * (seed % 2));
             config.seed += seed << 8;
             config.hibernate_after = hibernate;
             config.cache_bytes_max = cache;

@@ -70,6 +70,9 @@ enum Command {
         /// Bytes of durable entries kept in memory.
         #[arg(key)]
         cache: Option<usize>,
+        /// Milliseconds before an idle follower is told a commit; else at once.
+        #[arg(key, optional)]
+        notice: u64,
     },
     /// Elect this peer and let everything come to rest, unseen.
     Elect(u64),
@@ -260,6 +263,7 @@ fn configure(config: &mut crate::Config, command: &Command) {
         transfer_lag,
         read_lag,
         cache,
+        notice,
         ..
     } = command
     else {
@@ -280,6 +284,7 @@ fn configure(config: &mut crate::Config, command: &Command) {
     let priorities = priorities.iter().flat_map(|list| list.split(','));
     let priorities = priorities.map(|word| Priority(word.parse().expect("a priority")));
     config.priorities = (1..).map(PeerId).zip(priorities).collect();
+    config.commit_notice_delay = Duration::from_millis(*notice);
 }
 
 /// Commands that make something happen.
