@@ -3,7 +3,7 @@
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["kv.proto", "admin.proto", "peer.proto"];
+    let files = ["kv.proto", "admin.proto"];
     let root = Path::new("proto");
     let descriptors =
         protox::compile(files.map(|file| root.join("kontiki/v1").join(file)), [root])?;

@@ -15,8 +15,8 @@
 //! [`hard_state`], [`membership`], [`snapshot`], [`message`], [`frame`], [`payloads`]; what a
 //! region is told and answers: [`command`], [`outcome`], [`region`]; where and how it keeps rows:
 //! [`keys`], [`value`], [`apply_state`], [`session`], [`outcome_record`], [`install_marker`],
-//! [`store_ident`]; how it travels: [`snapshot_chunk`], [`region_snapshot`], and for state machines
-//! of library users [`snapshot_manifest`].
+//! [`store_ident`]; how it travels: [`hello`], [`snapshot_chunk`], [`region_snapshot`], and for
+//! state machines of library users [`snapshot_manifest`].
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +27,7 @@ pub mod entry;
 mod error;
 pub mod frame;
 pub mod hard_state;
+pub mod hello;
 pub mod install_marker;
 pub mod keys;
 pub mod membership;

@@ -11,6 +11,7 @@
 //! | `background` | engine syncs, deferred work | shard |
 //! | `segments` | pre-writes log segments, removes freed ones | – |
 //! | `snapshots` | streams snapshots to peers that fell behind | shard |
+//! | `lane-sN`, `peer` | keep connections to other stores open; read what they say ([`tcp`]) | shard |
 //!
 //! Whoever is busy finds several items waiting when it is done: batches form by themselves.
 //!
@@ -39,6 +40,7 @@ mod shard_thread;
 mod snapshot_receiver;
 mod snapshot_sender;
 mod spool;
+pub mod tcp;
 mod transport;
 mod waiters;
 

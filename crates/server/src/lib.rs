@@ -11,7 +11,7 @@
 //! | bringing it up and down | `node` |
 //! | clients' streams | `service/kv`, `service/writes`, `service/reads`, `answers` |
 //! | operators' questions | `service/admin` |
-//! | other stores | `transport/` (out), `service/peer` (in) |
+//! | one port for clients and stores | `front_door`, `peers` |
 
 #![forbid(unsafe_code)]
 
@@ -19,15 +19,16 @@ mod answers;
 pub mod config;
 pub mod data_dir;
 mod error;
+mod front_door;
 mod image_file;
 mod known_stores;
 mod leaders;
 mod node;
 mod orders;
+mod peers;
 mod random;
 mod serve;
 mod service;
-mod transport;
 mod wall_clock;
 
 pub use config::{Config, EngineKind};

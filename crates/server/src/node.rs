@@ -12,12 +12,12 @@ use kontiki_codec::store_ident::StoreIdent;
 use kontiki_engine::{Engine, MemoryEngine};
 use kontiki_engine_fjall::FjallEngine;
 use kontiki_host::disk::RealDisk;
+use kontiki_host::tcp::{Identity, OnLost, Tcp};
 use kontiki_host::{Background, HostedGroup, NodeHost, Options};
 use kontiki_multiraft::ShardConfig;
 use kontiki_raft::Notice;
 use kontiki_store::{Descriptors, Opened, Replica, Tuning, bootstrap};
 use kontiki_types::{ClientId, Peer, PeerId, PeerRole, RegionId, SnapshotMeta, StoreId};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::{Config, EngineKind};
@@ -28,7 +28,6 @@ use crate::known_stores::KnownStores;
 use crate::leaders::Leaders;
 use crate::orders::Orders;
 use crate::random::random_u64;
-use crate::transport::{Identity, OnLost, Outbound};
 
 /// What the services of a store share.
 pub(crate) struct Node {
@@ -54,11 +53,11 @@ impl Node {
     ///
     /// # Errors
     /// See [`Error`]; nothing was said to anyone.
-    pub(crate) fn start(config: &Config, runtime: &Handle) -> Result<Arc<Self>, Error> {
+    pub(crate) fn start(config: &Config) -> Result<Arc<Self>, Error> {
         let started = Instant::now();
         let dir = DataDir::open(&config.data_dir, config.cluster, config.store)?;
         let (cluster, store) = (config.cluster, config.store);
-        let identity = Identity { cluster, store, incarnation: dir.incarnation };
+        let identity = Identity { cluster, store, incarnation: dir.incarnation.to_u64() };
         let known_stores = KnownStores::open(dir.path())?;
         let engine = open_engine(config, &dir)?;
         let background = Background::new();
@@ -81,7 +80,7 @@ impl Node {
             election_timeout: config.election_timeout,
             seed: random_u64()?,
             spool_dir: dir.join("spool"),
-            transport: Arc::new(Outbound::start(identity, &config.stores, &on_lost, runtime)),
+            transport: Arc::new(Tcp::start(identity, &config.stores, &on_lost)?),
             sync_engine: Box::new(move || synced.sync().map_err(|error| error.to_string())),
             background: background.clone(),
             on_notice: Arc::new(move |region, notice| note(&noted, region, notice)),

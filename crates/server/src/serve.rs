@@ -4,21 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kontiki_host::tcp::Acceptor;
 use kontiki_proto::MESSAGE_BYTES_MAX;
 use kontiki_proto::v1::admin_server::AdminServer;
 use kontiki_proto::v1::kv_server::KvServer;
-use kontiki_proto::v1::peer_server::PeerServer;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::front_door::{self, Guests};
 use crate::node::Node;
+use crate::peers::Peers;
 use crate::service::admin::AdminService;
 use crate::service::kv::KvService;
-use crate::service::peer::PeerService;
 
 /// Bytes a stream may send ahead of its reader; a batch of large values fits.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -44,8 +44,8 @@ pub async fn run(
     let cannot = |source| Error::Listen { address: config.listen.to_string(), source };
     let socket = reserve(config.listen).map_err(cannot)?;
     let runtime = Handle::current();
-    let (starting, on) = (config.clone(), runtime.clone());
-    let starting = runtime.spawn_blocking(move || Node::start(&starting, &on));
+    let starting = config.clone();
+    let starting = runtime.spawn_blocking(move || Node::start(&starting));
     tokio::pin!(shutdown);
     let node = tokio::select! {
         node = starting => node.map_err(|error| Error::Fatal(error.to_string()))??,
@@ -67,7 +67,13 @@ pub async fn run(
         }
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = serve(Arc::clone(&node), listener, async move { drop(stopped.await) });
+    let peers = Acceptor::new(
+        node.identity,
+        node.stores.keys().copied(),
+        Box::new(Peers(Arc::clone(&node))),
+    );
+    let guests = front_door::open(listener, peers.clone());
+    let serving = serve(Arc::clone(&node), guests, async move { drop(stopped.await) });
     let mut serving = runtime.spawn(serving);
     let result = tokio::select! {
         () = &mut shutdown => Ok(()),
@@ -82,7 +88,10 @@ pub async fn run(
     // Clients hold their streams open for ever: give them a moment, then go.
     let _ = tokio::time::timeout(DRAIN, &mut serving).await;
     serving.abort();
-    let stopping = runtime.spawn_blocking(move || node.stop());
+    let stopping = runtime.spawn_blocking(move || {
+        peers.stop();
+        node.stop();
+    });
     stopping.await.map_err(|error| Error::Fatal(error.to_string()))?;
     result
 }
@@ -103,15 +112,12 @@ fn reserve(address: SocketAddr) -> std::io::Result<TcpSocket> {
 
 async fn serve(
     node: Arc<Node>,
-    listener: TcpListener,
+    guests: Guests,
     stopped: impl Future<Output = ()> + Send,
 ) -> Result<(), tonic::transport::Error> {
-    let peer = PeerService { node: Arc::clone(&node) };
     let kv = KvServer::new(KvService { node: Arc::clone(&node) })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let peer = PeerServer::new(peer).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -120,7 +126,6 @@ async fn serve(
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .add_service(kv)
         .add_service(AdminServer::new(AdminService { node }))
-        .add_service(peer)
-        .serve_with_incoming_shutdown(incoming, stopped)
+        .serve_with_incoming_shutdown(guests, stopped)
         .await
 }

@@ -2,18 +2,29 @@
 
 use bytes::Bytes;
 use kontiki_codec::apply_state::{ApplyState, Partial};
+use kontiki_codec::hello::{Hello, Purpose};
 use kontiki_codec::keys::{MetaKey, RegionRow};
 use kontiki_codec::outcome_record::{Item, Record, Touch};
 use kontiki_codec::region_snapshot::{Part, Totals};
 use kontiki_codec::session::Session;
 use kontiki_types::{
-    AppendOutcome, Body, ClientId, Command, Entry, EntryKind, Epoch, HardState, Header, Index,
-    KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, ReadMode, Refusal,
-    Region, RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
+    AppendOutcome, Body, ClientId, ClusterId, Command, Entry, EntryKind, Epoch, HardState, Header,
+    Index, KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, ReadMode,
+    Refusal, Region, RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+
+pub(crate) fn a_hello(cluster: u64, store: u64) -> Hello {
+    Hello {
+        cluster: ClusterId(cluster),
+        from: StoreId(store),
+        to: StoreId(cluster),
+        incarnation: store,
+        purpose: Purpose::Append,
+    }
+}
 
 pub(crate) fn number() -> impl Strategy<Value = u64> {
     prop_oneof![

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use kontiki_codec::apply_state::{self, ApplyState, Partial};
+use kontiki_codec::hello;
 use kontiki_codec::install_marker::{self, InstallMarker};
 use kontiki_codec::keys::{Keyspace, MetaKey, RegionRow, raw_key};
 use kontiki_codec::outcome_record::{self, Item, Record, Touch};
@@ -20,6 +21,8 @@ use kontiki_types::{
     KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, Refusal, Region,
     RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
 };
+
+use crate::generate;
 
 /// Every vector: its name and its bytes.
 fn vectors() -> Vec<(&'static str, Vec<u8>)> {
@@ -179,6 +182,7 @@ fn row_vectors(add: Add<'_>) {
     add("outcome record", record.to_vec());
     let ident = StoreIdent { cluster: ClusterId(1), store: StoreId(2) };
     add("store ident", store_ident::to_bytes(ident).to_vec());
+    add("hello", hello::to_bytes(&generate::a_hello(1, 2)).to_vec());
     let meta = SnapshotMeta { position: at(2, 9), membership: Membership::of_voters(1) };
     add("install marker", install_marker::to_bytes(&InstallMarker { spool: 300, meta }).to_vec());
 }

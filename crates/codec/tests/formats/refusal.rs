@@ -4,9 +4,9 @@ use bytes::Bytes;
 use kontiki_codec::keys::{MetaKey, user, user_key};
 use kontiki_codec::wire::{Reader, whole};
 use kontiki_codec::{
-    Error, Result, apply_state, command, entry, frame, hard_state, install_marker, membership,
-    message, outcome, outcome_record, payloads, region, region_snapshot, session, snapshot,
-    snapshot_chunk, store_ident, value,
+    Error, Result, apply_state, command, entry, frame, hard_state, hello, install_marker,
+    membership, message, outcome, outcome_record, payloads, region, region_snapshot, session,
+    snapshot, snapshot_chunk, store_ident, value,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -52,6 +52,7 @@ fn survive_everything(bytes: &Bytes) {
     survive_row(bytes, outcome_record::from_bytes, outcome_record::to_bytes);
     survive_row(bytes, apply_state::from_bytes, apply_state::to_bytes);
     survive_row(bytes, store_ident::from_bytes, |ident| store_ident::to_bytes(*ident));
+    survive_row(bytes, hello::from_bytes, hello::to_bytes);
     survive_row(bytes, install_marker::from_bytes, install_marker::to_bytes);
     survive_row(bytes, value::from_bytes, value::to_bytes);
     let _ = frame::decode(bytes.clone());

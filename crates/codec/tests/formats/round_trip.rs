@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
+use kontiki_codec::hello;
 use kontiki_codec::install_marker::{self, InstallMarker};
 use kontiki_codec::keys::{Keyspace, MetaKey, meta, raw_key, raw_range, user, user_key};
 use kontiki_codec::store_ident::{self, StoreIdent};
@@ -139,6 +140,9 @@ proptest! {
         check_row(&ident, |ident| store_ident::to_bytes(*ident), store_ident::from_bytes);
         let marker = InstallMarker { spool: store, meta };
         check_row(&marker, install_marker::to_bytes, install_marker::from_bytes);
+        let hello = generate::a_hello(cluster, store);
+        check_row(&hello, hello::to_bytes, hello::from_bytes);
+        assert!(hello::to_bytes(&hello).len() <= hello::BYTES_MAX);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::exit::Failure;
 
 /// Threads for sockets and timers; the machine is shared with the stores of a playground.
-const WORKER_THREADS: usize = 2;
+const WORKER_THREADS: usize = 1;
 
 /// A runtime for clients.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {

@@ -1,8 +1,7 @@
-//! The gRPC services: `Kv` for data, `Admin` for questions and orders, `Peer` for other stores.
+//! The gRPC services: `Kv` for data, `Admin` for questions and orders.
 
 pub(crate) mod admin;
 pub(crate) mod kv;
-pub(crate) mod peer;
 mod reads;
 mod refusal;
 mod writes;

@@ -1,0 +1,27 @@
+//! The host as the place where what peers say goes.
+
+use bytes::Bytes;
+use kontiki_types::StoreId;
+
+use super::{Inbound, SnapshotSink};
+use crate::{NodeHost, SnapshotReceiver};
+
+impl Inbound for NodeHost {
+    fn frame(&self, from: StoreId, frame: Bytes) -> Result<(), String> {
+        self.receive(from, frame).map_err(|error| error.to_string())
+    }
+
+    fn snapshot(&self, offer: Bytes) -> Result<Box<dyn SnapshotSink>, String> {
+        Ok(Box::new(self.receive_snapshot(offer)?))
+    }
+}
+
+impl SnapshotSink for SnapshotReceiver {
+    fn push(&mut self, chunk: Bytes) -> Result<(), String> {
+        Self::push(self, &chunk)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), String> {
+        Self::finish(*self)
+    }
+}
