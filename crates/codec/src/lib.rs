@@ -16,10 +16,11 @@
 //! region is told and answers: [`command`], [`outcome`], [`region`]; where and how it keeps rows:
 //! [`keys`], [`value`], [`apply_state`], [`session`], [`outcome_record`], [`install_marker`],
 //! [`store_ident`]; how it travels: [`hello`], [`snapshot_chunk`], [`region_snapshot`], and for
-//! state machines of library users [`snapshot_manifest`].
+//! state machines of library users [`snapshot_manifest`] and [`admin`].
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod apply_state;
 pub mod command;
 pub mod crc;

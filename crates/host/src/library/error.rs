@@ -99,6 +99,14 @@ pub enum Error {
     /// The store refuses administration over the network.
     #[error("this store takes no administration over the network (disable_cli)")]
     CliDisabled,
+    /// What another store answered to an operator.
+    #[error("{message}")]
+    Remote {
+        /// Its number for the reason, as [`Error::code`] gives it.
+        code: i32,
+        /// Its words.
+        message: String,
+    },
     /// A value that is no such thing: an address, a configuration, an option.
     #[error("invalid: {0}")]
     Invalid(String),
@@ -126,7 +134,8 @@ impl Error {
             Self::NotCaughtUp { .. } => 10_003,                         // ECATCHUP
             Self::TimedOut | Self::Transfer(_) => 1010,                 // ETIMEDOUT
             Self::Network(_) => 1006,                                   // EHOSTDOWN
-            Self::CliDisabled => 1016,                                  // EACCES
+            Self::Remote { code, .. } => *code,
+            Self::CliDisabled => 1016, // EACCES
         }
     }
 

@@ -11,16 +11,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
+use kontiki_codec::admin;
 use kontiki_codec::store_ident::{self, StoreIdent};
 use kontiki_multiraft::{Durability, Revival, ShardConfig, membership_codec};
 use kontiki_raft::{Config as RaftConfig, Priority};
-use kontiki_types::{Membership, PeerId, RegionId, StoreId};
+use kontiki_types::{ClusterId, Membership, PeerId, RegionId, StoreId};
 
 use super::adapter::Adapter;
+use super::cli;
 use super::configuration::Member;
 use super::error::Error;
 use super::node::Node;
@@ -30,11 +33,15 @@ use super::snapshot::files::SnapshotFiles;
 use super::snapshot::keeper::{Keeper, Schedule};
 use super::snapshot::throttle::Throttle;
 use super::state_machine::StateMachine;
+use super::tcp_network::{Lanes, TcpNetwork};
 use crate::background::Background;
 use crate::disk::RealDisk;
 use crate::metrics::{Metrics, Page};
 use crate::node_host::{JoiningGroup, NodeHost, Options};
 use crate::transport::Transport;
+
+/// How long another store may take to hear of addresses.
+const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The name of a group: one number for all its nodes.
 pub type GroupId = RegionId;
@@ -47,6 +54,7 @@ pub(super) struct Inner {
     pub(super) options: HostOptions,
     pub(super) node_host: NodeHost,
     shared: Arc<Shared>,
+    tcp: Option<TcpNetwork>,
     nodes: Mutex<BTreeMap<GroupId, Hosted>>,
     /// Held while a node is made, ended or recovered: one after the other.
     changing: Mutex<()>,
@@ -74,11 +82,21 @@ impl Host {
         }
         let disk = RealDisk::open(&options.data_dir.join("log"))?;
         claim(&options)?;
+        let tcp = match &options.network {
+            Network::Tcp { listen, advertise, stores } => {
+                let at = (listen.as_str(), advertise.as_ref());
+                Some(TcpNetwork::open(&options, random(), at, stores)?)
+            }
+            Network::Memory(_) | Network::Custom(_) => None,
+        };
         let metrics = options.enable_metrics.then(Arc::<Metrics>::default);
         let transport: Arc<dyn Transport> = match &options.network {
             Network::Memory(network) => network.transport(options.store),
             Network::Custom(transport) => Arc::clone(transport),
-            Network::Tcp { .. } => return Err(Error::Invalid("no TCP yet".to_owned())),
+            Network::Tcp { .. } => match &tcp {
+                Some(tcp) => Arc::<Lanes>::clone(tcp.lanes()),
+                None => return Err(Error::Invalid("no network".to_owned())),
+            },
         };
         let failing: Arc<OnceLock<Weak<Inner>>> = Arc::default();
         let node_host = {
@@ -108,13 +126,53 @@ impl Host {
             options,
             node_host,
             shared,
+            tcp,
             nodes: Mutex::default(),
             changing: Mutex::default(),
             has_failed: AtomicBool::new(false),
             cause: Mutex::default(),
         });
         failing.get_or_init(|| Arc::downgrade(&inner));
+        if let Some(tcp) = &inner.tcp {
+            let (weak, served) = (Arc::downgrade(&inner), AtomicUsize::new(0));
+            tcp.serve(
+                inner.node_host.clone(),
+                Box::new(move |socket| {
+                    if let Some(inner) = weak.upgrade() {
+                        cli::server::serve(&Self(inner), socket, &served);
+                    }
+                }),
+            )?;
+        }
         Ok(Self(inner))
+    }
+
+    /// The cluster it belongs to.
+    pub fn cluster(&self) -> ClusterId {
+        self.0.options.cluster
+    }
+
+    /// Where a store is reached, as far as this one knows; with TCP, its own address too.
+    pub fn address_of(&self, store: StoreId) -> Option<String> {
+        let tcp = self.0.tcp.as_ref()?;
+        if store == self.store() {
+            Some(tcp.address().to_owned())
+        } else {
+            tcp.lanes().address(store)
+        }
+    }
+
+    /// These members live at these addresses; if asked so, others are told what is news.
+    pub(super) fn learn(&self, members: &[Member], tell: bool) {
+        if tell {
+            self.0.learn(members);
+        } else if let Some(tcp) = &self.0.tcp {
+            tcp.lanes().learn(members.iter().map(|m| (m.store, m.address.clone())));
+        }
+    }
+
+    pub(super) fn refuses_operators(&self) -> bool {
+        self.0.options.disable_cli
     }
 
     /// Create this host's node of a group, or bring back one that was shut down: load its newest
@@ -300,9 +358,31 @@ impl Inner {
 
     /// These members live at these addresses.
     pub(super) fn learn<'a>(&self, members: impl IntoIterator<Item = &'a Member>) {
-        if let Network::Tcp { .. } = &self.options.network {
-            drop(members.into_iter());
+        let Some(tcp) = &self.tcp else { return };
+        let news = members.into_iter().map(|member| (member.store, member.address.clone()));
+        if !tcp.lanes().learn(news) {
+            return;
         }
+        // Whoever is told tells nobody: each member of a change learns of all the others from here.
+        let mut all = tcp.lanes().all();
+        let others: Vec<String> = all.values().cloned().collect();
+        all.insert(self.options.store, tcp.address().to_owned());
+        let known = all.into_iter().map(|(store, address)| admin::Member {
+            store,
+            peer: PeerId(store.0),
+            address,
+            is_learner: false,
+        });
+        let request = admin::Request::Learn(known.collect());
+        let cluster = self.options.cluster;
+        let spawned = std::thread::Builder::new().name("addresses".to_owned()).spawn(move || {
+            for address in others {
+                if let Err(error) = cli::tell(&address, cluster, &request, TELL_TIMEOUT) {
+                    tracing::debug!(%error, "a store was not told of addresses");
+                }
+            }
+        });
+        drop(spawned);
     }
 
     fn replica(&self, group: GroupId) -> Option<Arc<Replica>> {
@@ -334,6 +414,9 @@ impl Inner {
         self.has_failed.store(true, Ordering::SeqCst);
         if let Network::Memory(network) = &self.options.network {
             network.detach(self.options.store);
+        }
+        if let Some(tcp) = &self.tcp {
+            tcp.stop();
         }
         self.shared.keeper.stop();
         self.node_host.stop();

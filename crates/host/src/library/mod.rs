@@ -14,7 +14,12 @@
 //! fenced in, completions are brought to it, snapshots are files. Reading order: [`state_machine`],
 //! [`task`], [`host`], [`node`]; then [`replica`], where it all meets.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/guide/raft-library.md")]
+mod guide {}
+
 mod adapter;
+mod cli;
 mod configuration;
 mod entries;
 mod error;
@@ -28,7 +33,9 @@ mod replica;
 mod snapshot;
 mod state_machine;
 mod task;
+mod tcp_network;
 
+pub use cli::{CliOptions, CliService, RouteTable};
 pub use configuration::{Configuration, Member};
 pub use entries::{AppliedTask, Entries};
 pub use error::Error;

@@ -2,8 +2,10 @@
 
 mod acceptance;
 mod cluster;
+mod examples;
 mod failures;
 mod machine;
 mod membership;
+mod network;
 mod snapshots;
 mod writes_and_reads;

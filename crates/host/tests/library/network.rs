@@ -1,0 +1,146 @@
+//! Hosts over TCP, administered from outside: JRaft's CliServiceTest and RouteTableTest.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kontiki_host::library::{
+    CliOptions, CliService, Configuration, Error, Host, HostOptions, Member, Network, NodeOptions,
+    RouteTable,
+};
+use kontiki_types::{ClusterId, PeerId, RegionId, StoreId};
+use tempfile::TempDir;
+
+use crate::cluster::PATIENCE;
+use crate::machine::{Calls, Words};
+
+const GROUP: RegionId = RegionId(5);
+
+struct Net {
+    hosts: BTreeMap<u64, Host>,
+    conf: Configuration,
+    probe: crate::machine::Probe,
+    _calls: Calls,
+    dirs: Vec<TempDir>,
+}
+
+impl Net {
+    fn start(groups: u64) -> Self {
+        let held: Vec<_> =
+            (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("bound")).collect();
+        let members = (1..).zip(&held).map(|(n, listener)| {
+            Member::new(StoreId(n), listener.local_addr().expect("bound").to_string())
+        });
+        let conf = Configuration::new(members);
+        drop(held);
+        let (probe, calls) = Calls::new();
+        let mut net = Self { hosts: BTreeMap::new(), conf, probe, _calls: calls, dirs: vec![] };
+        for member in net.conf.clone().members() {
+            net.host(member.store.0, &member.address);
+            for group in (0..groups).map(|n| RegionId(GROUP.0 + n)) {
+                let options = NodeOptions::new(net.conf.clone());
+                net.node(member.store.0, group, options);
+            }
+        }
+        net
+    }
+
+    fn host(&mut self, store: u64, listen: &str) {
+        let dir = tempfile::tempdir().expect("made");
+        let mut options = HostOptions::new(StoreId(store), dir.path(), Network::tcp(listen))
+            .with_election_timeout(Duration::from_millis(400));
+        options.log_segment_bytes = 16 * 1024 * 1024;
+        self.dirs.push(dir);
+        self.hosts.insert(store, Host::start(options).expect("started"));
+    }
+
+    fn node(&self, store: u64, group: RegionId, options: NodeOptions) {
+        let machine = Words { store: StoreId(store), probe: self.probe.fresh() };
+        self.hosts[&store].create_node(group, options, machine).expect("created");
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        for host in self.hosts.values() {
+            host.shutdown();
+        }
+    }
+}
+
+fn cli() -> CliService {
+    CliService::new(CliOptions { patience: PATIENCE, ..CliOptions::default() })
+}
+
+#[test]
+fn an_operator_moves_leaders_adds_promotes_and_removes() {
+    let mut net = Net::start(1);
+    let (cli, conf) = (cli(), net.conf.clone());
+    let leader = cli.get_leader(GROUP, &conf).expect("there is one");
+    assert_eq!(conf.member(leader.store), Some(&leader));
+    assert_eq!(cli.get_peers(GROUP, &conf).expect("told").len(), 3);
+
+    let mut table = RouteTable::new();
+    assert_eq!(table.refresh_leader(&cli, GROUP), Err(Error::NoGroup));
+    table.update_configuration(GROUP, conf.clone());
+    assert_eq!(table.refresh_leader(&cli, GROUP).expect("refreshed"), leader);
+
+    let next = conf.members().find(|m| m.store != leader.store).expect("three").clone();
+    cli.transfer_leader(GROUP, &conf, Some(next.store)).expect("moved");
+    assert_eq!(cli.get_leader(GROUP, &conf).expect("there is one"), next);
+    assert_eq!(table.select_leader(GROUP), Some(&leader), "until it is refreshed");
+    table.refresh_leader(&cli, GROUP).expect("refreshed");
+    assert_eq!(table.select_leader(GROUP), Some(&next));
+
+    let node = net.hosts[&next.store.0].node(GROUP).expect("there");
+    node.propose("a").wait_timeout(PATIENCE).expect("applied");
+    cli.snapshot(GROUP, &next).expect("saved");
+    assert_eq!(cli.get_alive(GROUP, &conf).expect("told").len(), 3);
+
+    net.host(4, "127.0.0.1:0");
+    net.node(4, GROUP, NodeOptions::joining());
+    let address = net.hosts[&4].address_of(StoreId(4)).expect("its own");
+    let fourth = Member::new(StoreId(4), address);
+    cli.add_peer(GROUP, &conf, &fourth.clone().learner()).expect("added");
+    assert_eq!(cli.get_learners(GROUP, &conf).expect("told").len(), 1);
+    cli.promote(GROUP, &conf, PeerId(4)).expect("promoted");
+    table.refresh_configuration(&cli, GROUP).expect("refreshed");
+    let known = table.configuration(GROUP).expect("known");
+    assert_eq!(known.member(StoreId(4)), Some(&fourth));
+    let away = cli.remove_peer(GROUP, known, leader.peer);
+    away.expect("removed");
+    assert_eq!(cli.get_peers(GROUP, known).expect("told").len(), 3);
+    // The newcomer knows where the others are: it can lead them.
+    cli.transfer_leader(GROUP, known, Some(StoreId(4))).expect("moved");
+    let node = net.hosts[&4].node(GROUP).expect("there");
+    node.propose("b").wait_timeout(PATIENCE).expect("applied");
+}
+
+#[test]
+fn leaders_are_spread_over_the_stores() {
+    let net = Net::start(6);
+    let groups: Vec<RegionId> = (0..6).map(|n| RegionId(GROUP.0 + n)).collect();
+    let leaders = cli().rebalance(&groups, &net.conf).expect("spread");
+    let mut counts = BTreeMap::new();
+    for store in leaders.values() {
+        *counts.entry(*store).or_insert(0) += 1;
+    }
+    assert!(counts.values().all(|count| *count <= 2), "{counts:?}");
+}
+
+#[test]
+fn operators_of_another_cluster_and_of_closed_stores_are_refused() {
+    let dir = tempfile::tempdir().expect("made");
+    let mut options = HostOptions::new(StoreId(1), dir.path(), Network::tcp("127.0.0.1:0"));
+    options.disable_cli = true;
+    let host = Host::start(options).expect("started");
+    let address = host.address_of(StoreId(1)).expect("its own");
+    let conf = Configuration::new([Member::new(StoreId(1), address)]);
+    let patience = Duration::ZERO;
+    let closed = CliService::new(CliOptions { patience, ..CliOptions::default() });
+    let refused = closed.get_leader(GROUP, &conf).expect_err("closed");
+    assert_eq!(refused.code(), Error::CliDisabled.code(), "{refused}");
+    let other = CliOptions { cluster: ClusterId(9), patience, ..CliOptions::default() };
+    let refused = CliService::new(other).get_leader(GROUP, &conf).expect_err("another cluster");
+    assert!(refused.to_string().contains("this is cluster 1, not 9"), "{refused}");
+    host.shutdown();
+}
