@@ -475,6 +475,11 @@ fn invent(kind: &str, term: Term, at: Position, session: u64, data: &str) -> Res
         "vote-refused" => Body::VoteReply { granted: false },
         "append" => append(EntryKind::Normal),
         "config" => append(EntryKind::Config),
+        // Of a leader that has committed far more.
+        "probe" => {
+            let (entries, commit) = (Vec::new(), at.index + 9);
+            Body::Append { session, prev: at, entries, commit, round: 0 }
+        }
         "accepted" => reply(AppendOutcome::Accepted { matched: at.index }),
         "rejected" => reply(AppendOutcome::Rejected { prev: at.index, hint: Position::ZERO }),
         "heartbeat" => Body::Heartbeat { session, commit: at.index, round: 0 },
