@@ -9,6 +9,7 @@ mod banned;
 mod deps;
 mod docs;
 mod files;
+mod named_tests;
 mod ratchet;
 mod source;
 mod tree;
@@ -29,6 +30,7 @@ pub(crate) fn run(out: &mut impl Write) -> anyhow::Result<bool> {
     violations.extend(banned::check_sources(&tree.sources));
     violations.extend(banned::check_texts(&tree));
     violations.extend(docs::check(&tree));
+    violations.extend(named_tests::check(&tree));
     violations.sort();
 
     for line in banned::assert_counts(&tree.sources) {
@@ -45,7 +47,8 @@ pub(crate) fn run(out: &mut impl Write) -> anyhow::Result<bool> {
 
 /// Every rule there is; a violation names one of them.
 fn rule_names() -> Vec<&'static str> {
-    [deps::RULES, files::RULES, ratchet::RULES, banned::RULES, docs::RULES].concat()
+    [deps::RULES, files::RULES, ratchet::RULES, banned::RULES, docs::RULES, named_tests::RULES]
+        .concat()
 }
 
 #[cfg(test)]

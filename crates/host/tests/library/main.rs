@@ -1,6 +1,7 @@
 //! The library as its users meet it: whole hosts in this process, over the memory network.
 
 mod acceptance;
+mod acceptance_cli;
 mod cluster;
 mod examples;
 mod failures;

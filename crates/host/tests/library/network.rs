@@ -13,18 +13,18 @@ use tempfile::TempDir;
 use crate::cluster::PATIENCE;
 use crate::machine::{Calls, Words};
 
-const GROUP: RegionId = RegionId(5);
+pub(crate) const GROUP: RegionId = RegionId(5);
 
-struct Net {
-    hosts: BTreeMap<u64, Host>,
-    conf: Configuration,
+pub(crate) struct Net {
+    pub(crate) hosts: BTreeMap<u64, Host>,
+    pub(crate) conf: Configuration,
     probe: crate::machine::Probe,
     _calls: Calls,
     dirs: Vec<TempDir>,
 }
 
 impl Net {
-    fn start(groups: u64) -> Self {
+    pub(crate) fn start(groups: u64) -> Self {
         let held: Vec<_> =
             (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("bound")).collect();
         let members = (1..).zip(&held).map(|(n, listener)| {
@@ -67,7 +67,7 @@ impl Drop for Net {
     }
 }
 
-fn cli() -> CliService {
+pub(crate) fn cli() -> CliService {
     CliService::new(CliOptions { patience: PATIENCE, ..CliOptions::default() })
 }
 
