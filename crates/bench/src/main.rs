@@ -9,9 +9,14 @@
 mod closed_loop;
 mod compare;
 mod engine;
+mod failover;
+mod groups;
 mod load;
 mod log;
+mod node;
+mod nodehost;
 mod process;
+mod raft;
 mod report;
 mod samples;
 mod systems;
@@ -39,6 +44,17 @@ enum Command {
     Load(load::Args),
     /// Our log against the crate raft-engine, both with fdatasync
     Log(log::Args),
+    /// The host library, callers inside the leader's process, against dragonboat
+    Nodehost(nodehost::Args),
+    /// Many groups that write at once, against one
+    Groups(groups::Args),
+    /// One process of the two above
+    #[command(hide = true)]
+    Node(node::Args),
+    /// What the protocol costs for an entry, against the crates raft and openraft
+    Raft(raft::Args),
+    /// How long nobody is acknowledged when the leader dies or hands over
+    Failover(failover::Args),
     /// Batches of puts and gets on the storage engines
     Engine(engine::Args),
 }
@@ -47,6 +63,11 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Compare(args) => until_interrupted(compare::run(&args)),
         Command::Load(args) => until_interrupted(load::run(&args)),
+        Command::Failover(args) => until_interrupted(failover::run(&args)),
+        Command::Nodehost(args) => until_interrupted(nodehost::run(&args)),
+        Command::Groups(args) => until_interrupted(groups::run(&args)),
+        Command::Node(args) => until_interrupted(node::run(&args)),
+        Command::Raft(args) => raft::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Engine(args) => engine::run(&args),
     }

@@ -52,6 +52,16 @@ impl Process {
         self.ended
     }
 
+    /// SIGKILL, at once, and waits until the kernel has taken it away.
+    pub(crate) fn kill(&mut self) {
+        if !self.has_ended() {
+            // It can only have ended meanwhile, which is what is wanted.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            self.ended = true;
+        }
+    }
+
     /// SIGTERM, and SIGKILL to the whole group of a child that does not listen.
     pub(crate) fn stop(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

@@ -39,7 +39,8 @@ impl Row {
     }
 }
 
-fn round(figure: f64, parts: f64) -> f64 {
+/// Rounded to one of so many parts of a unit.
+pub(crate) fn round(figure: f64, parts: f64) -> f64 {
     (figure * parts).round() / parts
 }
 
@@ -75,16 +76,17 @@ pub(crate) fn median_row(rounds: &[Row]) -> Row {
     }
 }
 
-/// Ours beside theirs, with the ratio of throughputs.
+/// Ours beside theirs, with the ratio of throughputs, to the fastest of theirs.
 pub(crate) fn print_table(rows: &[Row], ours: &str) {
     println!(
-        "\n{:<9} {:>4} {:>8} {:>10} {:>9} {:>9} {:>9} {:>7} {:>7}",
+        "\n{:<10} {:>7} {:>8} {:>10} {:>9} {:>9} {:>9} {:>7} {:>7}",
         "system", "op", "clients", "ops/s", "p50 ms", "p99 ms", "p99.9 ms", "errors", "ratio"
     );
     for row in rows {
-        let peer = rows.iter().find(|other| {
+        let peers = rows.iter().filter(|other| {
             other.system != row.system && other.op == row.op && other.clients == row.clients
         });
+        let peer = peers.max_by(|a, b| a.ops_per_s.total_cmp(&b.ops_per_s));
         let ratio = match peer {
             Some(peer) if row.system == ours && peer.ops_per_s > 0.0 => {
                 format!("{:.2}x", row.ops_per_s / peer.ops_per_s)
@@ -92,7 +94,7 @@ pub(crate) fn print_table(rows: &[Row], ours: &str) {
             _ => String::new(),
         };
         println!(
-            "{:<9} {:>4} {:>8} {:>10.0} {:>9.2} {:>9.2} {:>9.2} {:>7} {:>7}",
+            "{:<10} {:>7} {:>8} {:>10.0} {:>9.2} {:>9.2} {:>9.2} {:>7} {:>7}",
             row.system,
             row.op,
             row.clients,

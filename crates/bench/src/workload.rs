@@ -8,12 +8,13 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::Rng;
+use serde::{Deserialize, Serialize};
 
 /// Bytes from which values are cut.
 const NOISE_BYTES: usize = 1 << 20;
 
 /// What a client does all the time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Op {
     /// Overwrite a random key
     Put,

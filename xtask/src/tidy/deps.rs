@@ -83,6 +83,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "engine",
             "engine-fjall",
             "engine-rocksdb",
+            "multiraft",
             "host",
             "client",
         ],

@@ -45,7 +45,7 @@ impl Cluster {
     pub(crate) async fn start(binary: Option<&Path>, dir: &Path) -> anyhow::Result<Self> {
         let _ = std::fs::remove_dir_all(dir);
         std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-        let binary = binary.map_or_else(build, |path| Ok(path.to_owned()))?;
+        let binary = find_binary(binary)?;
         check_free((1..=STORES).map(|n| PORT_BASE + n))?;
         let data = dir.join("data");
         let mut command = Command::new(binary);
@@ -88,7 +88,15 @@ impl Cluster {
     }
 }
 
-/// Builds the binary that lies beside this one, so that both are of the same source.
+/// The binary that was named; or else the one beside this one, built, so that both are of the same
+/// source.
+///
+/// # Errors
+/// When it does not build, or nothing lies there.
+pub(crate) fn find_binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    named.map_or_else(build, |path| Ok(path.to_owned()))
+}
+
 fn build() -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe()?;
     let beside = this.with_file_name("kontiki");

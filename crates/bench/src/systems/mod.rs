@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`etcd`], [`kontiki`] | a connection to a running cluster: clients, preload |
 //! | [`etcd_cluster`], [`kontiki_cluster`] | three processes of it on loopback |
+//! | [`kontiki_stores`] | the same, each store a child of this program, to be killed |
+//! | [`rheakv`] | three processes and their load, by a harness of its own |
 //!
 //! `load` uses the former alone, `compare` both.
 
@@ -11,6 +13,8 @@ pub(crate) mod etcd;
 pub(crate) mod etcd_cluster;
 pub(crate) mod kontiki;
 pub(crate) mod kontiki_cluster;
+pub(crate) mod kontiki_stores;
+pub(crate) mod rheakv;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -20,6 +20,7 @@ mod tables;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(crate) use proc::rss_mb;
 pub(crate) use quiet::settle;
 pub(crate) use tables::{Figures, print_figures, print_threads};
 

@@ -11,6 +11,12 @@ use super::{ProcessUsed, Switches, ThreadUsed, Watched};
 /// `stat` counts CPU time in these; the kernel's interface fixes it at 100 a second.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Memory that a process holds now, in megabytes (2^20 bytes).
+pub(crate) fn rss_mb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    field(&status, "VmRSS") / 1024
+}
+
 /// Counters of a process since it began.
 pub(super) struct ProcessTotals {
     cpu_s: f64,

@@ -1,0 +1,102 @@
+//! `groups`: what group commit is worth: many groups that write at once, against one group that
+//! writes the same bytes.
+//!
+//! The same callers, payloads and processes each time ([`crate::node`]); only the number of groups
+//! differs. All replicas lie on one disk, and each process has one log for all its groups, so that
+//! a sync serves whichever groups have something to write. The leaders are gathered in the first
+//! process, where the one leader of a single group is as well.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use crate::node::{Load, Place};
+use crate::nodehost::cluster::Cluster;
+use crate::nodehost::{WideRow, medians, print_line, row};
+use crate::report::write_json;
+use crate::workload::Op;
+
+/// Flags of `groups`.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Numbers of groups, a run each; the others are compared with the first
+    #[arg(long, value_delimiter = ',', default_value = "1,1000",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    groups: Vec<u64>,
+    /// Callers, dealt over the groups
+    #[arg(long, value_delimiter = ',', default_value = "1000,4096")]
+    clients: Vec<usize>,
+    /// Bytes of a proposal
+    #[arg(long, default_value_t = 256)]
+    payload: usize,
+    /// Processes, each with a replica of every group
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    replicas: u64,
+    /// Measured seconds of each run
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// Unmeasured seconds before
+    #[arg(long, default_value_t = 2.0)]
+    warmup: f64,
+    /// Alternating rounds; figures are medians
+    #[arg(long, default_value_t = 3)]
+    rounds: u64,
+    /// Where the logs lie, emptied first [default: a temporary directory]
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Write the rows here, as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
+    anyhow::ensure!(args.rounds > 0, "--rounds is 0: give at least 1");
+    anyhow::ensure!(!args.clients.contains(&0), "--clients has a 0: give at least 1");
+    let temporary = tempfile::Builder::new().prefix("kontiki-groups-").tempdir()?;
+    let dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let mut rows = Vec::new();
+    for round in 1..=args.rounds {
+        let mut order = args.groups.clone();
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        for groups in order {
+            let nodes = usize::try_from(args.replicas)?;
+            let mut cluster = Cluster::start(&dir.join("groups"), nodes, groups).await?;
+            cluster.place(Place::Gather).await?;
+            for &callers in &args.clients {
+                let load = Load {
+                    op: Op::Put,
+                    callers,
+                    payload: args.payload,
+                    warmup_s: args.warmup,
+                    seconds: args.seconds,
+                    round,
+                };
+                let loaded = cluster.load(&load).await?;
+                let (row, rss_mb) = (row("kontiki", &load, &loaded), cluster.rss_mb());
+                print_line(&row, args.payload, groups, rss_mb, loaded.error.as_deref());
+                rows.push(WideRow { row, payload: args.payload, groups, rss_mb });
+            }
+        }
+    }
+    let rows = medians(&rows);
+    for &callers in &args.clients {
+        let at = |groups| {
+            let found = rows.iter().find(|w| w.groups == groups && w.row.clients == callers);
+            found.map_or(0.0, |wide| wide.row.ops_per_s)
+        };
+        for &groups in &args.groups[1..] {
+            let (one, many) = (at(args.groups[0]), at(groups));
+            println!(
+                "{callers} callers: {groups} groups {many:.0}/s, {} groups {one:.0}/s: {:.0} %",
+                args.groups[0],
+                100.0 * many / one
+            );
+        }
+    }
+    if let Some(path) = &args.json {
+        write_json(&rows, path)?;
+    }
+    Ok(())
+}
