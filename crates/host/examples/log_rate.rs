@@ -1,8 +1,8 @@
 //! What one synced write costs: the bare disk, pre-written and growing, against the log on top.
 //!
 //! Run by hand: `cargo run --release -p kontiki-host --example log_rate [DIRECTORY]`. The cases
-//! take turns in short rounds, because a shared disk has good and bad seconds; compare medians of one
-//! run only. Segments are prepared beside the measured writes, as in production.
+//! take turns in short rounds, because a shared disk has good and bad seconds; compare medians of
+//! one run only. Segments are prepared beside the measured writes, as in production.
 
 #![expect(clippy::print_stdout, reason = "an example that prints a table")]
 

@@ -95,8 +95,8 @@ impl<D: Disk> LogWriter<D> {
         self.keeper.stop();
     }
 
-    /// A clean stop: what is written becomes durable, and the log says so. Damage to its end is then
-    /// known for damage at the next start and not taken for a torn write.
+    /// A clean stop: what is written becomes durable, and the log says so. Damage to its end is
+    /// then known for damage at the next start and not taken for a torn write.
     fn end(&mut self) {
         if self.fatal.is_raised() {
             return;

@@ -107,7 +107,7 @@ pub trait SnapshotSource: Send {
     fn meta(&self) -> &SnapshotMeta;
 
     /// The next chunk, at most `limits::SNAPSHOT_CHUNK_BYTES` and a little, framed and numbered by
-    /// `kontiki_codec::snapshot_chunk`: a receiver refuses a damaged one before it destroys anything.
+    /// `kontiki_codec::snapshot_chunk`: a receiver refuses a damaged one, and destroys nothing.
     ///
     /// # Errors
     /// The storage failed; the transfer is given up.

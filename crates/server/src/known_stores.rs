@@ -1,10 +1,10 @@
 //! On which data directory, and in which life of it, every other store was last seen.
 //!
-//! A store whose directory was lost has forgotten its votes and what it acknowledged, and so has, in
-//! part, one that came back with an old copy. Under its id it could vote twice, or elect a leader
-//! without an entry that it once held; so nothing it says is heard any more (`service/peer.rs`), and
-//! that it hears others harms nobody. What is known outlives this process, or two restarts together
-//! would let anybody in.
+//! A store whose directory was lost has forgotten its votes and what it acknowledged, and so has,
+//! in part, one that came back with an old copy. Under its id it could vote twice, or elect a
+//! leader without an entry that it once held; so nothing it says is heard any more
+//! (`service/peer.rs`), and that it hears others harms nobody. What is known outlives this process,
+//! or two restarts together would let anybody in.
 //!
 //! ```text
 //! file PEERS:  store <id> directory <number> start <count>      a line per store

@@ -52,8 +52,8 @@ impl LocalClock {
         (WALL_START_MS + self.local(global).0 / 1000).saturating_add_signed(self.wall_offset_ms)
     }
 
-    /// Steps the wall clock, as an operator or a time daemon would, to be off by this much. Steps do
-    /// not add up: far from the truth, sessions would expire whose clients have only begun.
+    /// Steps the wall clock, as an operator or a time daemon would, to be off by this much. Steps
+    /// do not add up: far from the truth, sessions would expire whose clients have only begun.
     pub fn step_wall(&mut self, off_ms: i64) {
         self.wall_offset_ms = off_ms;
     }

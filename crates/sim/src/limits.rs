@@ -29,8 +29,8 @@ pub const HASH_EVERY_ENTRIES: u64 = 16;
 pub const SPOOL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Longest the sender of a snapshot waits for the acknowledgement of one chunk.
 pub const CHUNK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Least operations that must end well in a virtual minute, or the run proves nothing. The calm at the
-/// end of each minute leaves time for many more.
+/// Least operations that must end well in a virtual minute, or the run proves nothing. The calm at
+/// the end of each minute leaves time for many more.
 pub const OPERATIONS_PER_MINUTE_MIN: u64 = 20;
 
 // A quorum is a majority, and two quorums meet.

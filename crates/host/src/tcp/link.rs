@@ -1,4 +1,4 @@
-//! A connection while it is greeted, and the pieces that travel on it: a length, then so many bytes.
+//! A connection while it is greeted, and the pieces that travel on it: a length, then the bytes.
 //!
 //! Used by lanes and snapshots (which call) and by the acceptor (which is called). Blocking; the
 //! time-outs are set here.

@@ -1,6 +1,6 @@
-//! A store stops in the middle of replacing rows (an install, a range delete cut in chunks), or comes
-//! back there after a crash. Its rows are of no applied position then: readers are refused, and the
-//! judge must not compare them either.
+//! A store stops in the middle of replacing rows (an install, a range delete cut in chunks), or
+//! comes back there after a crash. Its rows are of no applied position then: readers are refused,
+//! and the judge must not compare them either.
 //!
 //! Found by seed 959971243897 as replicas that differ: the power went in the middle of an install,
 //! and the judge hashed what was there.

@@ -1,8 +1,8 @@
 //! Found bugs and situations that must always be met, each kept for ever as a run of its own.
 //!
-//! A scenario is a few seeds under options narrowed to what it is about: a recorded seed alone would
-//! lose its meaning with the next change of what a seed draws. Each asserts by coverage marks that
-//! the situation really came up; one that passes without meeting it would prove nothing.
+//! A scenario is a few seeds under options narrowed to what it is about: a recorded seed alone
+//! would lose its meaning with the next change of what a seed draws. Each asserts by coverage marks
+//! that the situation really came up; one that passes without meeting it would prove nothing.
 
 mod answer_to_an_older_term;
 mod compared_while_replaced;

@@ -1,5 +1,5 @@
-//! A range delete with more rows than one engine batch may hold cuts the batch within a payload. The
-//! outcomes that came after the cut were recorded without the session they belong to.
+//! A range delete with more rows than one engine batch may hold cuts the batch within a payload.
+//! The outcomes that came after the cut were recorded without the session they belong to.
 //!
 //! Found by the first sweep: "outcome of q157 before any touch".
 

@@ -1,4 +1,4 @@
-//! A batch of the client library arrives twice: a leader appends the first copy and loses its power,
+//! A batch of the client library arrives twice: a leader appends the first copy and loses power,
 //! its next life, which does not lead, refuses the second one. The library told its caller that
 //! nothing was changed, and the next leader committed the entry.
 //!
