@@ -1,7 +1,7 @@
 //! Ways to break the log on purpose, so that its tests are seen to catch them.
 //!
-//! Only test builds can break anything; in every other build [`is`] is a constant and the compiler
-//! removes the question.
+//! Only test builds, and those for the simulator's mutation check, can break anything; in every
+//! other build the answer is a constant and the compiler removes the question.
 
 /// A mechanism that a test may switch off for its own thread: what it does then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,8 +42,16 @@ pub(crate) fn is(broken: Broken) -> bool {
     BROKEN.get() == Some(broken)
 }
 
-/// Never.
+/// Whether the simulator's mutation check switched this mechanism off; never in a product.
 #[cfg(not(test))]
-pub(crate) const fn is(_: Broken) -> bool {
-    false
+pub(crate) fn is(broken: Broken) -> bool {
+    use kontiki_types::mutants::{self, Mutant};
+
+    match broken {
+        Broken::Watermark => mutants::is_on(Mutant::LogTornAnywhere),
+        Broken::Erase => mutants::is_on(Mutant::LogKeepsTorn),
+        Broken::Barrier => mutants::is_on(Mutant::LogFreesEarly),
+        Broken::SyncAtRotation => mutants::is_on(Mutant::LogRotatesUnsynced),
+        Broken::Salt | Broken::Chain | Broken::Poison => false,
+    }
 }

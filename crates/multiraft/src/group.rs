@@ -13,6 +13,7 @@ use bytes::Bytes;
 use kontiki_codec::{membership, payloads};
 use kontiki_log::Record;
 use kontiki_raft::{Batch, ChangeFailure, Node, Notice, Seq, StoreOp};
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
     Entry, EntryKind, HardState, Index, Message, Moment, PeerId, Position, RegionId, SnapshotMeta,
     StoreId, Term,
@@ -269,7 +270,8 @@ impl Group {
         if bytes < config.retain_bytes {
             return None;
         }
-        let mut to = self.durable_applied;
+        let unsynced = mutants::is_on(Mutant::CompactUnsynced);
+        let mut to = if unsynced { self.applied } else { self.durable_applied };
         if bytes < config.retain_bytes_max {
             to = to.min(self.node.lowest_live_match().unwrap_or(to));
         }
@@ -350,7 +352,7 @@ impl Group {
         if !op.entries.is_empty() {
             records.list.push(Record::Append { group, entries: op.entries });
         }
-        if let Some(state) = op.hard_state {
+        if let Some(state) = op.hard_state.filter(|_| !mutants::is_on(Mutant::HardStateLost)) {
             records.list.push(Record::HardState { group, state });
         }
         records.must_sync |= !op.lazy;
@@ -396,7 +398,7 @@ impl Group {
     /// Hand over the reads that come after everything they must see.
     fn release_reads(&mut self, effects: &mut Effects) {
         while let Some(first) = self.reads.first_entry() {
-            if *first.key() > self.dispatched {
+            if *first.key() > self.dispatched && !mutants::is_on(Mutant::ReadBeforeApply) {
                 return;
             }
             for token in first.remove() {

@@ -362,6 +362,11 @@ impl Shard {
         self.groups.get(&group).map(|group| group.node())
     }
 
+    /// The groups that the coming [`Shard::take_effects`] drains, for checks in simulation.
+    pub fn dirty(&self) -> impl Iterator<Item = RegionId> + '_ {
+        self.dirty.iter().copied()
+    }
+
     fn with(&mut self, id: RegionId, input: impl FnOnce(&mut Group)) {
         // A late report for a group that was destroyed: nobody waits for it.
         if let Some(group) = self.groups.get_mut(&id) {

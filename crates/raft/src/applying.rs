@@ -4,6 +4,7 @@
 //! can then never leave a state machine ahead of its log (raft-rs#537). An install excludes apply
 //! from the moment the notice leaves until its end (openraft eed681d5).
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Entry, Index, PeerId, SnapshotMeta, Term};
 
 use crate::log::Log;
@@ -66,7 +67,10 @@ impl Applying {
 
     /// Hand out what is due, within `bytes_max` of entries not yet reported applied.
     pub(crate) fn hand_out(&mut self, log: &Log, bytes_max: usize, out: &mut Vec<Entry>) {
-        let ready = self.commit.min(log.durable());
+        let mut ready = self.commit.min(log.durable());
+        if mutants::is_on(Mutant::ApplyUncommitted) {
+            ready = log.durable();
+        }
         if self.install.is_some() {
             self.fetched.clear();
             return;

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{HardState, Index};
 
 use crate::log::{Log, LogMark};
@@ -65,6 +66,9 @@ impl Durability {
     }
 
     fn gate_of_entries(&self, log: &Log, index: Index) -> Seq {
+        if mutants::is_on(Mutant::AckBeforeSync) {
+            return Seq(0);
+        }
         if self.snapshot.is_some() || index > log.handed() {
             return self.upcoming();
         }

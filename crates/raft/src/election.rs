@@ -4,6 +4,7 @@
 //! only once term and vote are durable, otherwise a crash could make a peer vote twice
 //! (jraft#1245); a pre-vote promises nothing and leaves at once.
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Body, Message, PeerId, Position, Term};
 
 use crate::roles::Transition;
@@ -45,7 +46,8 @@ pub(crate) fn answer_pre_vote(
     last: Position,
     hears_leader: bool,
 ) {
-    let granted = term > shared.term() && last >= shared.log.last() && !hears_leader;
+    let fresh = last >= shared.log.last() || mutants::is_on(Mutant::VoteForOlderLog);
+    let granted = term > shared.term() && fresh && !hears_leader;
     if granted {
         // In the term asked for: the candidate's own term is still the one before.
         let message = Message {
@@ -70,7 +72,7 @@ pub(crate) fn answer_vote(shared: &mut Shared, from: PeerId, last: Position, bou
         Some(vote) => vote == from,
         None => !bound,
     };
-    let granted = free && last >= shared.log.last();
+    let granted = free && (last >= shared.log.last() || mutants::is_on(Mutant::VoteForOlderLog));
     if granted {
         shared.set_vote(from);
     }

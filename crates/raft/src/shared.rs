@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
     Body, Entry, EntryKind, HardState, Index, Membership, Message, Moment, PeerId, Position,
     SnapshotMeta, Term,
@@ -82,7 +83,7 @@ impl Shared {
         let mut shared = Self {
             config,
             term: hard_state.term,
-            vote: hard_state.vote,
+            vote: hard_state.vote.filter(|_| !mutants::is_on(Mutant::VoteForgotten)),
             log,
             memberships,
             durability: Durability::new(hard_state.commit),
@@ -167,6 +168,9 @@ impl Shared {
     /// help nobody else to power (thesis §4.2.3, §6.4.1). The promise outlives the role and the
     /// term in which it was given, or a lease would be worth nothing (hashicorp#108).
     pub(crate) fn hears_leader(&self, now: Moment) -> bool {
+        if mutants::is_on(Mutant::VoteBesideLeader) {
+            return false;
+        }
         let recent = |heard| now.since(heard) < self.config.election_timeout;
         self.asleep || self.leader_heard.is_some_and(recent)
     }
@@ -206,7 +210,7 @@ impl Shared {
         let accepted = self.log.mark().term;
         assert!(accepted < self.term, "the leader of {accepted} takes back {from}");
         self.log.truncate(from);
-        if self.memberships.truncate(from) {
+        if !mutants::is_on(Mutant::ConfigKept) && self.memberships.truncate(from) {
             let membership = self.membership().clone();
             self.outbox.notify(Notice::MembershipAppended(membership));
         }
@@ -228,7 +232,7 @@ impl Shared {
     /// an older one and goes as a whole (hashicorp#697).
     pub(crate) fn restart_log(&mut self, meta: &SnapshotMeta) {
         let SnapshotMeta { position, ref membership } = *meta;
-        let keep = self.log.matches(position);
+        let keep = self.log.matches(position) || self.keeps_tail_by_mistake(position);
         // What was not handed to the disk yet is written after the restart, by the same operation.
         let keep_tail = keep && self.log.handed() >= position.index;
         let before = self.memberships.at(self.applying.commit()).cloned().unwrap_or_default();
@@ -253,6 +257,10 @@ impl Shared {
         removal::on_replaced(self, &before, membership);
         self.applying.on_installed(position.index);
         self.durability.on_snapshot(StoredSnapshot { meta: meta.clone(), keep_tail });
+    }
+
+    fn keeps_tail_by_mistake(&self, position: Position) -> bool {
+        mutants::is_on(Mutant::SnapshotKeepsTail) && self.log.term(position.index).is_some()
     }
 
     /// Drop the log up to `to`, or what of that is applied and durable.
@@ -292,7 +300,9 @@ impl Shared {
 
     /// Send a reply that speaks in the current term but claims nothing of the log.
     pub(crate) fn send_after_ballot(&mut self, to: PeerId, body: Body) {
-        self.send_after(self.durability.gate_of_ballot(), to, body);
+        let early = mutants::is_on(Mutant::VoteBeforeSync);
+        let gate = if early { Seq(0) } else { self.durability.gate_of_ballot() };
+        self.send_after(gate, to, body);
     }
 
     /// Give back memory kept for the next time.
@@ -339,7 +349,7 @@ impl Shared {
     /// A number for a forwarded read batch, never given before, nor by an earlier life of this
     /// peer as far as its seed differs (etcd#20418).
     pub(crate) fn next_read_number(&mut self) -> u64 {
-        self.read_numbers += 1;
+        self.read_numbers += u64::from(!mutants::is_on(Mutant::ReadNumberReused));
         self.read_numbers
     }
 }

@@ -1,6 +1,7 @@
 //! What the user asked for, parsed by hand: there is little of it.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kontiki_sim::Options;
@@ -9,14 +10,26 @@ use kontiki_sim::mutant::Mutant;
 /// How to use the command.
 pub(crate) const USAGE: &str = "\
 usage:
-  kontiki-sim sweep --seeds A..B [--minutes M] [--seconds S] [--mutant NAME] [--black-box] [--quiet]
-  kontiki-sim run SEED [--minutes M] [--seconds S] [--trace] [--mutant NAME] [--black-box]
+  kontiki-sim sweep --seeds A..B       judge these seeds
+  kontiki-sim soak --hours H           judge seeds of this commit for so many virtual hours
+  kontiki-sim run SEED [--trace]       tell one
+  kontiki-sim shrink SEED [--out FILE] find a short schedule that breaks the rule this seed breaks
+  kontiki-sim replay FILE [--trace]    run such a schedule again
+  kontiki-sim mutants [--seeds N]      see how soon mistakes on purpose are noticed (at most N seeds
+                                       each, 300 unless told); wants a build with --features mutants
 
   --minutes M    virtual minutes with faults per seed (default 2); --seconds adds to them
+  --from SEED    the first seed of soak and mutants
   --trace        tell everything that happens
   --mutant NAME  with this mistake made on purpose
+  --lying-disks  more than a minority of disks may rot: the cluster may stop, it must not lie
   --black-box    judge only what clients can see
-  --quiet        a sweep prints only violations and its last lines";
+  --quiet        print only violations and the last lines";
+
+/// Virtual seconds of a seed when mutants are hunted.
+const HUNT_SECONDS: u64 = 60;
+/// Seeds that a mutant may survive before it counts as not caught.
+const HUNT_SEEDS: u64 = 300;
 
 /// What to do.
 #[derive(Debug)]
@@ -25,6 +38,14 @@ pub(crate) enum Command {
     Run(One),
     /// Judge many.
     Sweep(Many),
+    /// Judge seeds for some virtual time.
+    Soak(Soak),
+    /// Make a failing seed short.
+    Shrink(Shrink),
+    /// Run a schedule again.
+    Replay(Replay),
+    /// See how soon mutants are noticed.
+    Mutants(Hunt),
     /// Tell how to use it.
     Help,
 }
@@ -35,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) duration: Duration,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) is_black_box: bool,
+    pub(crate) has_lying_disks: bool,
 }
 
 /// One seed.
@@ -53,23 +75,62 @@ pub(crate) struct Many {
     pub(crate) is_quiet: bool,
 }
 
+/// Seeds for some virtual time.
+#[derive(Debug)]
+pub(crate) struct Soak {
+    pub(crate) hours: u64,
+    pub(crate) first_seed: Option<u64>,
+    pub(crate) settings: Settings,
+}
+
+/// A failing seed to make short.
+#[derive(Debug)]
+pub(crate) struct Shrink {
+    pub(crate) seed: u64,
+    pub(crate) settings: Settings,
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// A schedule to run again.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    pub(crate) file: PathBuf,
+    pub(crate) is_traced: bool,
+}
+
+/// How long to hunt each mutant.
+#[derive(Debug)]
+pub(crate) struct Hunt {
+    pub(crate) first_seed: u64,
+    pub(crate) seeds_max: u64,
+    pub(crate) settings: Settings,
+}
+
 impl Settings {
     /// The options of a seed under these settings.
     pub(crate) fn options(&self, seed: u64) -> Options {
         let mut options = Options::draw(seed, self.duration).with_mutant(self.mutant);
         options.is_white_box = !self.is_black_box;
+        if self.has_lying_disks {
+            options.let_disks_lie();
+        }
         options
     }
 
     /// The command that runs a seed again under these settings.
     pub(crate) fn replay(&self, seed: u64) -> String {
-        let mut command = format!(
-            "cargo run --release -p kontiki-sim -- run {seed} --trace --minutes {} --seconds {}",
-            self.duration.as_secs() / 60,
-            self.duration.as_secs() % 60,
-        );
+        let mut command = "cargo run --release -p kontiki-sim".to_owned();
+        if matches!(self.mutant, Some(Mutant::Inside(_))) {
+            command += " --features mutants";
+        }
+        let (minutes, seconds) = (self.duration.as_secs() / 60, self.duration.as_secs() % 60);
+        let run = format!(" -- run {seed} --trace --minutes {minutes} --seconds {seconds}");
+        command.push_str(&run);
         if let Some(mutant) = self.mutant {
             command.extend([" --mutant ".to_owned(), format!("{mutant:?}")]);
+        }
+        if self.has_lying_disks {
+            command += " --lying-disks";
         }
         if self.is_black_box {
             command += " --black-box";
@@ -85,6 +146,71 @@ impl One {
     }
 }
 
+/// Everything that can be said after the command, in whichever order.
+#[derive(Default)]
+struct Words {
+    /// A seed or a file.
+    name: Option<String>,
+    seeds: Option<String>,
+    from: Option<u64>,
+    hours: Option<u64>,
+    minutes: Option<u64>,
+    seconds: Option<u64>,
+    mutant: Option<Mutant>,
+    out: Option<PathBuf>,
+    flags: Vec<String>,
+}
+
+impl Words {
+    fn read(mut rest: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut words = Self::default();
+        while let Some(argument) = rest.next() {
+            let mut value = || rest.next().ok_or_else(|| format!("{argument} wants a value"));
+            match argument.as_str() {
+                "--seeds" => words.seeds = Some(value()?),
+                "--from" => words.from = Some(number(&value()?)?),
+                "--hours" => words.hours = Some(number(&value()?)?),
+                "--minutes" => words.minutes = Some(number(&value()?)?),
+                "--seconds" => words.seconds = Some(number(&value()?)?),
+                "--mutant" => words.mutant = Some(mutant(&value()?)?),
+                "--out" => words.out = Some(PathBuf::from(value()?)),
+                "--black-box" | "--quiet" | "--trace" | "--lying-disks" => {
+                    words.flags.push(argument);
+                }
+                name if words.name.is_none() && !name.starts_with('-') => {
+                    words.name = Some(argument);
+                }
+                other => return Err(format!("unknown argument {other}")),
+            }
+        }
+        Ok(words)
+    }
+
+    fn is_set(&self, flag: &str) -> bool {
+        self.flags.iter().any(|set| set == flag)
+    }
+
+    fn settings(&self, duration: Duration) -> Settings {
+        // Seconds alone mean just them.
+        let duration = match (self.minutes, self.seconds) {
+            (None, None) => duration,
+            (minutes, seconds) => {
+                Duration::from_secs(60 * minutes.unwrap_or(0) + seconds.unwrap_or(0))
+            }
+        };
+        Settings {
+            duration,
+            mutant: self.mutant,
+            is_black_box: self.is_set("--black-box"),
+            has_lying_disks: self.is_set("--lying-disks"),
+        }
+    }
+
+    fn seed(&self, command: &str) -> Result<u64, String> {
+        number(self.name.as_ref().ok_or_else(|| format!("{command} wants a seed"))?)
+    }
+}
+
 /// Reads the arguments after the name of the program.
 ///
 /// # Errors
@@ -92,53 +218,48 @@ impl One {
 pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut rest = arguments;
     let command = rest.next().unwrap_or_default();
-    if matches!(command.as_str(), "" | "help" | "-h" | "--help") {
-        return Ok(Command::Help);
-    }
-    let mut seed = None;
-    let mut seeds = None;
-    let (mut minutes, mut seconds) = (None, 0);
-    let (mut mutant, mut is_black_box, mut is_quiet, mut is_traced) = (None, false, false, false);
-    while let Some(argument) = rest.next() {
-        let mut value = || rest.next().ok_or_else(|| format!("{argument} wants a value"));
-        match argument.as_str() {
-            "--seeds" => seeds = Some(parse_range(&value()?)?),
-            "--minutes" => minutes = Some(parse_number(&value()?)?),
-            "--seconds" => seconds = parse_number(&value()?)?,
-            "--mutant" => {
-                let name = value()?;
-                let known = || format!("no mutant {name}; there are {:?}", Mutant::ALL);
-                mutant = Some(Mutant::named(&name).ok_or_else(known)?);
-            }
-            "--black-box" => is_black_box = true,
-            "--quiet" => is_quiet = true,
-            "--trace" => is_traced = true,
-            number if seed.is_none() => seed = Some(parse_number(number)?),
-            other => return Err(format!("unknown argument {other}")),
-        }
-    }
-    // Seconds alone mean just them.
-    let minutes = minutes.unwrap_or(if seconds > 0 { 0 } else { 2 });
-    let duration = Duration::from_secs(60 * minutes + seconds);
-    let settings = Settings { duration, mutant, is_black_box };
-    match command.as_str() {
-        "run" => {
-            let seed = seed.ok_or("run wants a seed")?;
-            Ok(Command::Run(One { seed, settings, is_traced }))
-        }
+    let words = Words::read(rest)?;
+    let settings = words.settings(Duration::from_mins(2));
+    let is_traced = words.is_set("--trace");
+    Ok(match command.as_str() {
+        "" | "help" | "-h" | "--help" => Command::Help,
+        "run" => Command::Run(One { seed: words.seed("run")?, settings, is_traced }),
         "sweep" => {
-            let seeds = seeds.ok_or("sweep wants --seeds A..B")?;
-            Ok(Command::Sweep(Many { seeds, settings, is_quiet }))
+            let seeds = range(words.seeds.as_ref().ok_or("sweep wants --seeds A..B")?)?;
+            Command::Sweep(Many { seeds, settings, is_quiet: words.is_set("--quiet") })
         }
-        other => Err(format!("unknown command {other}")),
-    }
+        "soak" => {
+            let hours = words.hours.ok_or("soak wants --hours H")?;
+            Command::Soak(Soak { hours, first_seed: words.from, settings })
+        }
+        "shrink" => {
+            Command::Shrink(Shrink { seed: words.seed("shrink")?, settings, out: words.out })
+        }
+        "replay" => {
+            let file = words.name.ok_or("replay wants a file")?.into();
+            Command::Replay(Replay { file, is_traced })
+        }
+        "mutants" => Command::Mutants(Hunt {
+            first_seed: words.from.unwrap_or(0),
+            seeds_max: words.seeds.as_deref().map_or(Ok(HUNT_SEEDS), number)?,
+            settings: words.settings(Duration::from_secs(HUNT_SECONDS)),
+        }),
+        other => return Err(format!("unknown command {other}")),
+    })
 }
 
-fn parse_number(text: &str) -> Result<u64, String> {
+fn mutant(name: &str) -> Result<Mutant, String> {
+    Mutant::named(name).ok_or_else(|| {
+        let all: Vec<_> = Mutant::all().collect();
+        format!("no mutant {name}; there are {all:?}")
+    })
+}
+
+fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text} is no number"))
 }
 
-fn parse_range(text: &str) -> Result<Range<u64>, String> {
+fn range(text: &str) -> Result<Range<u64>, String> {
     let (start, end) = text.split_once("..").ok_or_else(|| format!("{text} is no A..B"))?;
-    Ok(parse_number(start)?..parse_number(end)?)
+    Ok(number(start)?..number(end)?)
 }

@@ -3,6 +3,7 @@
 //! Actors get it by reference with each happening; it is their only way to act on the world, and
 //! the only place from which anything is planned.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +11,10 @@ use kontiki_codec::crc;
 use kontiki_types::{Moment, StoreId};
 
 use crate::check::{Book, Safety};
+use crate::cluster::Cluster;
 use crate::fault;
 use crate::marks::Marks;
-use crate::mutant::Mutant;
+use crate::mutant::Outside;
 use crate::network::{Address, Network};
 use crate::options::Options;
 use crate::queue::Queue;
@@ -133,6 +135,8 @@ pub struct Env {
     pub queue: Queue<Happening>,
     /// The choices of this run.
     pub options: Options,
+    /// The groups as they are born.
+    pub cluster: Cluster,
     /// The links.
     pub network: Network,
     /// The record of the run.
@@ -147,6 +151,8 @@ pub struct Env {
     pub is_healed: bool,
     /// The first broken rule; ends the run.
     pub violation: Option<Violation>,
+    /// Stores whose disks were damaged.
+    pub rotten: BTreeSet<StoreId>,
     /// Last number given by [`Env::unique`].
     pub last_unique: u64,
 }
@@ -155,6 +161,16 @@ impl Env {
     /// Plans something.
     pub fn after(&mut self, delay: Duration, what: Happening) {
         self.queue.push(self.now + delay, what);
+    }
+
+    /// Whether a disk of this store may be damaged, which then counts. A group has three replicas
+    /// at least, so one store may; any may where disks lie.
+    pub fn may_rot(&mut self, store: StoreId) -> bool {
+        let is_fine = self.options.has_lying_disks || self.rotten.iter().all(|&r| r == store);
+        if is_fine {
+            self.rotten.insert(store);
+        }
+        is_fine
     }
 
     /// A number never given before in this run.
@@ -177,6 +193,11 @@ impl Env {
 
     /// Records the first broken rule. Later ones are its consequences more often than not.
     pub fn fail(&mut self, rule: Rule, what: String) {
+        // Where a majority may be damaged, a cluster may stop. It must not lie.
+        let may_stop = self.options.has_lying_disks;
+        if may_stop && matches!(rule, Rule::Liveness | Rule::Workload) {
+            return;
+        }
         if self.options.is_white_box || rule.is_black_box() || rule == Rule::Budget {
             self.violation.get_or_insert(Violation { rule, what });
         }
@@ -204,7 +225,7 @@ impl Env {
         if let Some(at) = self.network.damage(bytes.len()) {
             let mut copy = bytes.to_vec();
             copy[at] ^= 1 << (at % 8);
-            if self.options.is_mutant(Mutant::DamagePasses) {
+            if self.options.is_mutant(Outside::DamagePasses) {
                 hide_damage(&mut copy);
             }
             *bytes = Bytes::from(copy);

@@ -1,18 +1,18 @@
 //! The command line of the simulator: judge many seeds, or tell one.
 //!
-//! ```text
-//! kontiki-sim sweep --seeds A..B [--minutes M] [--mutant NAME] [--black-box] [--quiet]
-//! kontiki-sim run SEED [--minutes M] [--trace] [--mutant NAME] [--black-box]
-//! ```
+//! `sweep`, `soak`, `run`, `shrink`, `replay`, `mutants`: see `arguments` for what each wants.
 //!
-//! The last line of a sweep is `N seeds, V violations, M virtual minutes, S s`; minutes are those
-//! with faults, the phases after them come on top. Exit code 1 means a broken rule, 2 a wrong
+//! The last line of `mutants` is `N mutants, K caught, median S seeds`, that of a sweep
+//! `N seeds, V violations, M virtual minutes, S s`; minutes are those with faults, the phases after
+//! them come on top. Exit code 1 means a broken rule, 2 a wrong
 //! command. Seeds of a sweep run on all cores; each world itself is on one thread.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
 
 mod arguments;
+mod failing;
+mod hunt;
 mod sweep;
 
 use std::process::ExitCode;
@@ -42,6 +42,10 @@ fn main() -> ExitCode {
             report.violation.is_none()
         }
         Ok(Command::Sweep(many)) => sweep::sweep(&many),
+        Ok(Command::Soak(order)) => sweep::soak(&order),
+        Ok(Command::Mutants(order)) => hunt::hunt(&order),
+        Ok(Command::Shrink(order)) => or_told(failing::shorten(&order)),
+        Ok(Command::Replay(order)) => or_told(failing::replay(&order)),
         Ok(Command::Help) => {
             println!("{USAGE}");
             true
@@ -52,6 +56,14 @@ fn main() -> ExitCode {
         }
     };
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether it went well; an error is told and did not.
+fn or_told(result: std::io::Result<bool>) -> bool {
+    result.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        false
+    })
 }
 
 /// Tells how a run went.

@@ -41,6 +41,10 @@ marks! {
     SplitElection = "term without a leader",
     /// A transfer of leadership was asked for and done.
     TransferDone = "leadership transferred",
+    /// A change of membership was carried out.
+    MembershipChanged = "membership changed",
+    /// Two memberships decided together.
+    JointMembership = "turn under a joint membership",
     /// A follower replaced entries that never committed.
     TailReplaced = "follower replaced an uncommitted tail",
     /// A log was compacted.
@@ -63,6 +67,14 @@ marks! {
     EngineBehindLog = "entries applied again after a crash",
     /// The power went in the middle of the work of a disk.
     FuseBlown = "power lost between two operations of a disk",
+    /// A disk error ended a process.
+    StoppedByDisk = "store stopped by a disk error",
+    /// A log was damaged on the medium.
+    DiskRotted = "log damaged on the medium",
+    /// A store found its log damaged and refused to start.
+    DamageRefused = "damaged log refused at start",
+    /// A link held back what it carried.
+    LinkClogged = "link clogged",
     /// A crash lost writes that were not synced.
     UnsyncedLost = "unsynced log writes lost in a crash",
     /// A torn tail was cut at recovery.

@@ -1,17 +1,34 @@
-//! Mistakes made on purpose, in the simulated environment and never in the product.
+//! Mistakes made on purpose: those in the product, and those of its surroundings.
 //!
-//! A checker that has never caught anything proves nothing. Each mutant is a mistake a driver, a
-//! disk or a client could make; the tests show how soon it is noticed.
+//! A checker that has never caught anything proves nothing. The mistakes of the product have their
+//! hooks in its own crates ([`kontiki_types::mutants`]) and need a build with the feature
+//! `mutants`; those of drivers, disks and clients are made here and need nothing. `hunt` tells how
+//! soon each is noticed; the table is in `docs/internals/simulation.md`.
+
+use std::fmt;
+
+pub use kontiki_types::mutants::Mutant as Inside;
 
 /// A mistake.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mutant {
-    /// The driver never writes hard states: a vote is forgotten in a crash.
-    VoteNotLogged,
+    /// In the product.
+    Inside(Inside),
+    /// Around it.
+    Outside(Outside),
+}
+
+/// A mistake a driver, a disk or a client could make.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Outside {
+    /// The driver writes hard states one task too late: a vote is forgotten in a crash.
+    HardStateLate,
     /// The driver sends gated messages before the sync.
-    AckBeforeSync,
+    GatedSentEarly,
     /// The disk says that a log sync is done and does not do it.
     SyncLies,
+    /// The driver goes on after a failed sync as if it had gone well.
+    SyncErrorIgnored,
     /// The client takes a new request id for each try of a write.
     RetryAsNew,
     /// The store answers reads at once, from what it has applied, without asking the group.
@@ -24,29 +41,98 @@ pub enum Mutant {
     ApplyTwice,
     /// The apply worker drops the last payload of an entry now and then, on one store.
     ApplySkips,
-    /// The engine is never synced before the log is compacted.
-    CompactUnsynced,
+    /// The engine says that it is synced and is not, before the log is compacted.
+    EngineSyncLies,
     /// Damaged frames are not refused: their checksum is made good again after the damage.
     DamagePasses,
 }
 
-impl Mutant {
-    /// All mutants.
+impl Outside {
+    /// All of them.
     pub const ALL: &'static [Self] = &[
-        Self::VoteNotLogged,
-        Self::AckBeforeSync,
+        Self::HardStateLate,
+        Self::GatedSentEarly,
         Self::SyncLies,
+        Self::SyncErrorIgnored,
         Self::RetryAsNew,
         Self::ReadUnconfirmed,
         Self::ReplyBeforeCommit,
         Self::ApplyTwice,
         Self::ApplySkips,
-        Self::CompactUnsynced,
+        Self::EngineSyncLies,
         Self::DamagePasses,
     ];
+}
+
+impl Mutant {
+    /// All mutants: of the product first, in the order of their list.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let inside = Inside::ALL.iter().copied().map(Self::Inside);
+        inside.chain(Outside::ALL.iter().copied().map(Self::Outside))
+    }
 
     /// The mutant of this name, as `Debug` prints it.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|mutant| format!("{mutant:?}") == name)
+        Self::all().find(|mutant| format!("{mutant:?}") == name)
+    }
+
+    /// Whether this build can make the mistake.
+    pub fn is_possible(self) -> bool {
+        cfg!(feature = "mutants") || matches!(self, Self::Outside(_))
+    }
+}
+
+impl fmt::Debug for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inside(mutant) => mutant.fmt(f),
+            Self::Outside(mutant) => mutant.fmt(f),
+        }
+    }
+}
+
+/// Makes the mistakes of the product that this mutant stands for, on this thread, while it lives.
+pub(crate) struct Switched;
+
+impl Switched {
+    /// Switches it on.
+    pub(crate) fn on(mutant: Option<Mutant>) -> Self {
+        set(match mutant {
+            Some(Mutant::Inside(mutant)) => Some(mutant),
+            Some(Mutant::Outside(_)) | None => None,
+        });
+        Self
+    }
+}
+
+impl Drop for Switched {
+    fn drop(&mut self) {
+        set(None);
+    }
+}
+
+#[cfg(feature = "mutants")]
+fn set(mutant: Option<Inside>) {
+    kontiki_types::mutants::set(mutant);
+}
+
+#[cfg(not(feature = "mutants"))]
+fn set(mutant: Option<Inside>) {
+    assert_eq!(mutant, None, "this build has no mutants of the product: --features mutants");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_mutant_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = Mutant::all().map(|mutant| format!("{mutant:?}")).collect();
+        assert_eq!(names.len(), Mutant::all().count());
+        for mutant in Mutant::all() {
+            assert_eq!(Mutant::named(&format!("{mutant:?}")), Some(mutant));
+        }
     }
 }

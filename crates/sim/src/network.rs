@@ -29,6 +29,8 @@ pub struct Network {
     rng: Rng,
     /// Links that carry nothing, with how many faults block each.
     blocked: BTreeMap<(Address, Address), u32>,
+    /// Links that deliver nothing before a moment, and then all of it.
+    clogged: BTreeMap<(Address, Address), Moment>,
     /// Latest arrival on each link, for links that keep order.
     latest: BTreeMap<(Address, Address), Moment>,
     /// Loss on top of the usual one, per mille.
@@ -38,7 +40,14 @@ pub struct Network {
 impl Network {
     /// The links of a run.
     pub fn new(options: NetworkOptions, rng: Rng) -> Self {
-        Self { options, rng, blocked: BTreeMap::new(), latest: BTreeMap::new(), burst: 0 }
+        Self {
+            options,
+            rng,
+            blocked: BTreeMap::new(),
+            clogged: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            burst: 0,
+        }
     }
 
     /// When a packet sent now arrives; nothing if it is lost, twice if it is doubled and may be.
@@ -87,6 +96,12 @@ impl Network {
         !self.blocked.is_empty() && self.blocked.contains_key(&(from, to))
     }
 
+    /// A link delivers nothing before this moment.
+    pub fn clog(&mut self, from: Address, to: Address, until: Moment) {
+        let clogged = self.clogged.entry((from, to)).or_default();
+        *clogged = (*clogged).max(until);
+    }
+
     /// Loss on top of the usual one; 0 ends it.
     pub fn set_burst(&mut self, per_mille: u64) {
         self.burst = per_mille;
@@ -96,12 +111,18 @@ impl Network {
     pub fn heal(&mut self) {
         self.options = self.options.healed();
         self.blocked.clear();
+        self.clogged.clear();
         self.burst = 0;
     }
 
     fn arrival(&mut self, from: Address, to: Address, now: Moment, marks: &mut Marks) -> Moment {
         let delay = self.delay(marks);
         let mut at = now + delay;
+        if !self.clogged.is_empty()
+            && let Some(&until) = self.clogged.get(&(from, to))
+        {
+            at = at.max(until + delay);
+        }
         if self.options.is_ordered {
             let latest = self.latest.entry((from, to)).or_default();
             at = at.max(*latest);

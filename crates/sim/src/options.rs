@@ -4,6 +4,7 @@
 //! mask each other (a store that crashes every second never fills a window). So each rate is zero
 //! in many runs, and each fault is in the hat or not. Two runs of one seed draw the same options.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use kontiki_types::StoreId;
 
 use crate::fault::Fault;
 use crate::limits;
-use crate::mutant::Mutant;
+use crate::mutant::{Mutant, Outside};
 
 /// The choices of one run.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Options {
     pub seed: u64,
     /// Virtual time with faults; the phase after them comes on top.
     pub duration: Duration,
+    /// Stores, and the groups on them.
+    pub cluster: ClusterOptions,
     /// Clients, each with some operations at once.
     pub client_count: usize,
     /// What clients do.
@@ -33,8 +36,19 @@ pub struct Options {
     pub faults: FaultOptions,
     /// What is broken on purpose, if anything.
     pub mutant: Option<Mutant>,
+    /// More than a minority of disks may be damaged.
+    pub has_lying_disks: bool,
     /// Whether rules that look inside the nodes are judged. Off only to show what the others catch.
     pub is_white_box: bool,
+}
+
+/// Stores, and the groups on them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterOptions {
+    /// How many stores there are.
+    pub store_count: u64,
+    /// For each group, the stores its replicas are born on.
+    pub homes: Vec<Vec<StoreId>>,
 }
 
 /// What clients do.
@@ -54,6 +68,9 @@ pub struct WorkloadOptions {
     pub reads: u64,
     /// Reads that go to any replica instead of the leader, per mille.
     pub follower_reads: u64,
+    /// Reads confirmed by the lease of the leader, per mille of those the simulator's own stores
+    /// confirm.
+    pub lease_reads: u64,
     /// Bytes added to values, at most: grows logs and snapshots.
     pub value_bytes_max: u64,
     /// A client that got no answer tries again after this.
@@ -129,6 +146,8 @@ pub struct FaultOptions {
     pub every_mean: Duration,
     /// Which faults are in the hat; often several times the same.
     pub hat: Vec<Fault>,
+    /// Numbers of the faults that strike, if not all: see [`crate::schedule`].
+    pub kept: Option<BTreeSet<u64>>,
     /// Longest partition.
     pub partition_max: Duration,
     /// Longest time a crashed store stays down.
@@ -149,32 +168,112 @@ impl Options {
         let root = Rng::new(seed);
         let rng = &mut root.fork("options");
         let scale = *rng.pick(&[1, 1, 3, 10]);
+        let cluster = ClusterOptions::draw(&mut root.fork("cluster"));
+        let store_count = cluster.store_count;
         Self {
             seed,
             duration,
+            cluster,
             client_count: usize::try_from(rng.range(3..9)).expect("fewer than nine"),
             workload: WorkloadOptions::draw(rng),
             network: NetworkOptions::draw(rng, scale),
-            store: StoreOptions::draw(rng, scale),
-            faults: FaultOptions::draw(rng),
+            store: StoreOptions::draw(rng, scale, store_count),
+            faults: FaultOptions::draw(rng, store_count),
             mutant: None,
+            has_lying_disks: false,
             is_white_box: true,
         }
+    }
+
+    /// The options of this seed without any fault, for scripts that bring their own.
+    pub fn calm(seed: u64, duration: Duration) -> Self {
+        let mut options = Self::draw(seed, duration);
+        let faults = &mut options.faults;
+        (faults.kept, faults.dead_at_end, faults.temptation) = (Some(BTreeSet::new()), None, 0);
+        options.set_cluster(ClusterOptions::small(1));
+        options.network = options.network.healed();
+        options.store.election_timeout = millis(300);
+        options.store.sync_mean = millis(1);
+        options
+    }
+
+    /// What the speed is measured with: five stores with twenty groups, sixteen clients, faults now
+    /// and then.
+    pub fn standard(duration: Duration) -> Self {
+        let mut options = Self::calm(1, duration);
+        options.set_cluster(ClusterOptions::even(5, 20));
+        options.client_count = 16;
+        options.store.election_timeout = millis(1000);
+        options.store.append_bytes = 1_000_000;
+        options.store.inflight_messages = 256;
+        options.workload.think = millis(30);
+        options.faults.kept = None;
+        options.faults.hat = vec![Fault::CrashLeader, Fault::IsolateOne, Fault::Transfer];
+        options.faults.every_mean = Duration::from_secs(3);
+        options
+    }
+
+    /// The same choices for other stores and groups.
+    pub fn set_cluster(&mut self, cluster: ClusterOptions) {
+        let stores = usize::try_from(cluster.store_count).expect("a handful");
+        self.store.drift_ppm.resize(stores, 0);
+        self.faults.dead_at_end =
+            self.faults.dead_at_end.filter(|dead| dead.0 <= cluster.store_count);
+        self.cluster = cluster;
+    }
+
+    /// Any number of disks may be damaged, and some are.
+    pub fn let_disks_lie(&mut self) {
+        self.has_lying_disks = true;
+        self.faults.hat.extend([Fault::RotDisk; 3]);
+        self.faults.hat.extend([Fault::CrashOne, Fault::CrashAll]);
     }
 
     /// The same options with this mutant.
     #[must_use]
     pub fn with_mutant(mut self, mutant: Option<Mutant>) -> Self {
         self.mutant = mutant;
-        if mutant == Some(Mutant::DamagePasses) {
+        if self.is_mutant(Outside::DamagePasses) {
             self.network.damage = 5;
         }
         self
     }
 
-    /// True when this mutant is at work.
-    pub fn is_mutant(&self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
+    /// True when this mistake is to be made.
+    pub fn is_mutant(&self, mutant: Outside) -> bool {
+        self.mutant == Some(Mutant::Outside(mutant))
+    }
+}
+
+impl ClusterOptions {
+    /// These groups, each on the first three stores.
+    pub fn small(group_count: usize) -> Self {
+        Self { store_count: 3, homes: vec![(1..=3).map(StoreId).collect(); group_count] }
+    }
+
+    /// Groups that share stores as evenly as it goes: what the speed is measured with.
+    pub fn even(store_count: u64, group_count: u64) -> Self {
+        let home = |group: u64| {
+            let mut home: Vec<_> =
+                (group..group + 3).map(|n| StoreId(n % store_count + 1)).collect();
+            home.sort_unstable();
+            home
+        };
+        Self { store_count, homes: (0..group_count).map(home).collect() }
+    }
+
+    fn draw(rng: &mut Rng) -> Self {
+        let store_count = *rng.pick(&[3, 3, 4, 5]);
+        let group_count = *rng.pick(&[1, 1, 1, 2, 3, 6, limits::GROUPS_MAX]);
+        let mut stores: Vec<_> = (1..=store_count).map(StoreId).collect();
+        let homes = (0..group_count).map(|_| {
+            rng.shuffle(&mut stores);
+            let replicas = if store_count == 5 && rng.chance(300) { 5 } else { 3 };
+            let mut home: Vec<_> = stores.iter().copied().take(replicas).collect();
+            home.sort_unstable();
+            home
+        });
+        Self { store_count, homes: homes.collect() }
     }
 }
 
@@ -189,6 +288,7 @@ impl WorkloadOptions {
             counters: rng.range(1..3),
             reads: rng.range(200..700),
             follower_reads: *rng.pick(&[0, 300, 1000]),
+            lease_reads: *rng.fork("lease").pick(&[0, 300, 1000]),
             value_bytes_max: *rng.pick(&[1, 100, 100, 3000]),
             attempt_timeout: millis(attempt_ms),
             operation_timeout: millis(attempt_ms * *rng.pick(&[2, 10, 40])),
@@ -227,11 +327,11 @@ impl NetworkOptions {
 }
 
 impl StoreOptions {
-    fn draw(rng: &mut Rng, scale: u64) -> Self {
+    fn draw(rng: &mut Rng, scale: u64, store_count: u64) -> Self {
         let drift_max = *rng.pick(&[0, 200, 10_000]);
         let retain_bytes = *rng.pick(&[4_000, 30_000, 1_000_000]);
         let mut drift_ppm = Vec::new();
-        for _ in 0..limits::STORE_COUNT {
+        for _ in 0..store_count {
             let ppm = i64::try_from(rng.below(2 * drift_max + 1)).expect("small");
             drift_ppm.push(ppm - i64::try_from(drift_max).expect("small"));
         }
@@ -257,29 +357,39 @@ impl StoreOptions {
 }
 
 impl FaultOptions {
-    fn draw(rng: &mut Rng) -> Self {
+    fn draw(rng: &mut Rng, store_count: u64) -> Self {
         let mut hat = Vec::new();
         for &fault in Fault::ALL {
             let copies = *rng.pick(&[0, 0, 1, 3]);
             hat.extend(std::iter::repeat_n(fault, copies));
         }
+        // A group that is a voter short does not bear the loss of a store.
+        let is_damaging = rng.chance(400);
+        hat.retain(
+            |&fault: &Fault| {
+                if is_damaging { fault != Fault::ChangeRoles } else { !fault.damages() }
+            },
+        );
+        let is_changed = hat.contains(&Fault::ChangeRoles);
         if hat.is_empty() {
             hat.push(Fault::CrashOne);
         }
         let partition_max = millis(*rng.pick(&[500, 3_000, 15_000]));
         let down_max = millis(*rng.pick(&[50, 1_000, 10_000]));
         let pause_max = millis(*rng.pick(&[200, 2_000, 8_000]));
+        let dead = rng.chance(150).then(|| StoreId(rng.range(1..store_count + 1)));
         // Faults that pile up without end leave no time in which anything is done.
         let longest = partition_max.max(down_max).max(pause_max);
         let every_mean = millis(*rng.pick(&[300, 1_000, 3_000, 10_000])).max(longest / 5);
         Self {
             every_mean,
             hat,
+            kept: None,
             partition_max,
             down_max,
             pause_max,
             slow_factor: *rng.pick(&[5, 50, 300]),
-            dead_at_end: rng.chance(150).then(|| StoreId(rng.range(1..4))),
+            dead_at_end: dead.filter(|_| !is_changed),
             temptation: *rng.pick(&[0, 0, 5, 40]),
         }
     }
@@ -295,6 +405,7 @@ impl fmt::Display for Options {
         if let Some(mutant) = self.mutant {
             writeln!(f, "mutant {mutant:?}")?;
         }
+        writeln!(f, "{:?}", self.cluster)?;
         writeln!(f, "{:?}", self.workload)?;
         writeln!(f, "{:?}", self.network)?;
         writeln!(f, "{:?}", self.store)?;

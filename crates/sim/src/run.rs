@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use kontiki_types::Moment;
 
-use crate::client::workload::Plan;
+use crate::client::workload::{Change, Plan};
 use crate::env::Happening;
+use crate::fault::Strike;
 use crate::limits::{CONVERGE_MAX, DRAIN_MAX, OPERATIONS_PER_MINUTE_MIN};
 use crate::machine::Machine;
 use crate::marks::Marks;
+use crate::mutant::Switched;
 use crate::options::Options;
 use crate::violation::{Rule, Violation};
 use crate::world::World;
@@ -43,10 +45,13 @@ pub struct Report {
     pub trace_hash: u64,
     /// Rare states reached.
     pub marks: Marks,
+    /// Faults that struck.
+    pub strikes: Vec<Strike>,
 }
 
 /// Runs a seed. `tell` gets the trace in pieces, if there is one to tell.
 pub fn run(options: Options, tell: Option<&mut dyn FnMut(String)>) -> Report {
+    let _switched = Switched::on(options.mutant);
     let mut world = World::new(options, tell.is_some());
     let mut silent = |_| {};
     let tell = tell.unwrap_or(&mut silent);
@@ -71,6 +76,7 @@ pub fn run(options: Options, tell: Option<&mut dyn FnMut(String)>) -> Report {
         state_hashes: env.safety.state_hash_count(),
         trace_hash: env.trace.hash(),
         marks: env.marks.clone(),
+        strikes: world.nemesis.strikes().to_vec(),
     }
 }
 
@@ -101,7 +107,8 @@ fn heal(world: &mut World) {
     env.tell(format_args!("heal"));
     env.is_healed = true;
     env.network.heal();
-    let dead = env.options.faults.dead_at_end;
+    // One store away is what a group of three bears.
+    let dead = env.options.faults.dead_at_end.filter(|_| env.rotten.is_empty());
     for machine in &mut world.machines {
         machine.set_slowness(1);
         machine.heal(env);
@@ -127,23 +134,24 @@ fn drain(world: &mut World, what: &str) {
     if !is_done(world) {
         let waiting = world.clients.iter().filter(|client| !client.is_done());
         let waiting: Vec<_> = waiting.map(|client| client.describe()).collect();
-        let stores: Vec<_> = world.machines.iter().map(Machine::describe).collect();
         let what = format!(
             "{what} did not end in {DRAIN_MAX:?} without faults\n  {}\n  {}",
             waiting.join("\n  "),
-            stores.join("\n  "),
+            describe(world),
         );
         world.env.fail(Rule::Liveness, what);
     }
 }
 
-/// Every key is read once more, by all clients in turn.
+/// Every group commits once more, and every key is read once more, by all clients in turn.
 fn read_all(world: &mut World) {
     let counters = usize::try_from(world.env.options.workload.counters).expect("a handful");
     let mut plans: Vec<Vec<Plan>> = world.clients.iter().map(|_| Vec::new()).collect();
+    let regions = world.env.cluster.regions();
+    let last = regions.iter().map(|region| Plan::Write(vec![Change::last(region.id)]));
     let registers = world.workload.keys().map(|key| Plan::Get { key });
     let counters = (0..counters).map(|counter| Plan::ReadCounter { counter });
-    for (number, plan) in registers.chain(counters).enumerate() {
+    for (number, plan) in last.chain(registers).chain(counters).enumerate() {
         let client = number % plans.len();
         plans[client].push(plan);
     }
@@ -155,22 +163,38 @@ fn read_all(world: &mut World) {
 /// Waits until all replicas hold the same.
 fn converge(world: &mut World) {
     let end = world.env.now + CONVERGE_MAX;
-    let is_equal = |world: &World| {
-        let living = world.machines.iter().filter(|machine| !machine.is_buried());
-        let mut states = living.map(Machine::state);
-        let first = states.next().flatten();
-        first.is_some() && states.all(|state| state == first)
-    };
     while world.env.violation.is_none() && !is_equal(world) && world.env.now < end {
         world.run_until((world.env.now + LOOK_EVERY).min(end));
     }
     if !is_equal(world) {
-        let states: Vec<_> = world.machines.iter().map(Machine::state).collect();
-        let stores: Vec<_> = world.machines.iter().map(Machine::describe).collect();
-        let stores = stores.join("\n  ");
-        let what = format!("not equal after {CONVERGE_MAX:?}: {states:x?}\n  {stores}");
+        let stores = describe(world);
+        let what = format!("not equal after {CONVERGE_MAX:?}\n  {stores}");
         world.env.fail(Rule::Liveness, what);
     }
+}
+
+fn is_equal(world: &World) -> bool {
+    world.env.cluster.regions().iter().all(|region| {
+        let is_home = |machine: &&Machine| region.peers.iter().any(|p| p.store == machine.id());
+        let living = world.machines.iter().filter(|machine| !machine.is_buried());
+        let mut states = living.filter(is_home).map(|machine| machine.state(region.id));
+        let first = states.next().flatten();
+        first.is_some() && states.all(|state| state == first)
+    })
+}
+
+/// How every replica stands.
+fn describe(world: &World) -> String {
+    let mut lines = Vec::new();
+    for region in world.env.cluster.regions() {
+        for machine in &world.machines {
+            if region.peers.iter().any(|peer| peer.store == machine.id()) {
+                let state = machine.state(region.id);
+                lines.push(format!("{} {state:x?}", machine.describe(region.id)));
+            }
+        }
+    }
+    lines.join("\n  ")
 }
 
 fn judge(world: &mut World) {

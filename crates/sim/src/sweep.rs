@@ -2,15 +2,34 @@
 //!
 //! Threads take seeds from a counter; a report never depends on which thread made it.
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use kontiki_sim::Options;
 use kontiki_sim::marks::Marks;
 use kontiki_sim::run::{Report, run};
 
-use crate::arguments::Many;
+use crate::arguments::{Many, Settings, Soak};
+
+/// Seeds of a soak are counted from a number of this many hexadecimal digits of its commit.
+const COMMIT_DIGITS: usize = 10;
+
+/// Virtual time with the standard profile to measure the speed.
+const SPEED_TIME: Duration = Duration::from_secs(20);
+
+/// Which seeds, and how many.
+struct Plan<'a> {
+    first: u64,
+    /// No seed from here on.
+    end: u64,
+    /// No new seed once so much virtual time with faults is over.
+    enough: Duration,
+    settings: &'a Settings,
+    is_quiet: bool,
+}
 
 /// What all runs showed together.
 #[derive(Default)]
@@ -38,13 +57,47 @@ impl Sum {
 
 /// Runs all seeds. True when no rule was broken.
 pub(crate) fn sweep(many: &Many) -> bool {
+    judge(&Plan {
+        first: many.seeds.start,
+        end: many.seeds.end,
+        enough: Duration::MAX,
+        settings: &many.settings,
+        is_quiet: many.is_quiet,
+    })
+}
+
+/// Runs seeds of the commit for some virtual hours. True when no rule was broken.
+pub(crate) fn soak(order: &Soak) -> bool {
+    let first = order.first_seed.unwrap_or_else(seed_of_commit);
+    println!("seeds from {first}");
+    judge(&Plan {
+        first,
+        end: u64::MAX,
+        enough: Duration::from_hours(order.hours),
+        settings: &order.settings,
+        is_quiet: true,
+    })
+}
+
+/// A number that is another one for every commit; the clock's where there is no commit.
+fn seed_of_commit() -> u64 {
+    let git = Command::new("git").args(["rev-parse", "HEAD"]).output();
+    let name = git.ok().and_then(|output| String::from_utf8(output.stdout).ok());
+    let digits = name.as_deref().and_then(|name| name.get(..COMMIT_DIGITS));
+    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_else(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    })
+}
+
+fn judge(plan: &Plan<'_>) -> bool {
     let started = Instant::now();
-    let next = AtomicU64::new(many.seeds.start);
+    let next = AtomicU64::new(plan.first);
     let sum = Mutex::new(Sum::default());
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| work(many, &next, &sum));
+            scope.spawn(|| work(plan, &next, &sum));
         }
     });
     let sum = sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -52,24 +105,28 @@ pub(crate) fn sweep(many: &Many) -> bool {
     sum.violations == 0
 }
 
-fn work(many: &Many, next: &AtomicU64, sum: &Mutex<Sum>) {
+fn work(plan: &Plan<'_>, next: &AtomicU64, sum: &Mutex<Sum>) {
+    let settings = plan.settings;
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= many.seeds.end {
+        if seed >= plan.end {
             return;
         }
-        let report = run(many.settings.options(seed), None);
+        let report = run(settings.options(seed), None);
         let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         sum.add(&report);
         if let Some(violation) = &report.violation {
             println!("seed {seed}: violation of {violation}");
-            println!("{}", many.settings.options(seed));
-            println!("replay: {}", many.settings.replay(seed));
-        } else if !many.is_quiet {
+            println!("{}", settings.options(seed));
+            println!("replay: {}", settings.replay(seed));
+        } else if !plan.is_quiet {
             println!(
                 "seed {seed}: {} operations, {} entries, {} states compared, trace {:016x}",
                 report.operations, report.committed, report.state_hashes, report.trace_hash
             );
+        }
+        if sum.faulty >= plan.enough {
+            return;
         }
     }
 }
@@ -88,10 +145,19 @@ fn finish(sum: &Sum, elapsed: Duration, threads: usize) {
         sum.happenings as f64 / sum.total.as_secs_f64(),
         sum.operations as f64 / sum.total.as_secs_f64(),
     );
+    println!("{:.0} virtual s per real s with 5 stores and 20 groups (at least 50)", speed());
     println!(
         "{} seeds, {} violations, {} virtual minutes, {seconds:.0} s",
         sum.seeds,
         sum.violations,
         sum.faulty.as_secs() / 60,
     );
+}
+
+/// Virtual seconds per real second of the standard profile, on one core.
+fn speed() -> f64 {
+    let started = Instant::now();
+    let report = run(Options::standard(SPEED_TIME), None);
+    assert_eq!(report.violation, None, "the standard profile breaks a rule");
+    report.total.as_secs_f64() / started.elapsed().as_secs_f64()
 }

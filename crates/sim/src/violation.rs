@@ -9,6 +9,10 @@ use std::fmt;
 pub enum Rule {
     /// At most one leader per term (Raft figure 3).
     ElectionSafety,
+    /// A term begins with a candidate: nothing else makes one (thesis §9.6).
+    TermHasCandidate,
+    /// Nobody is helped to an election while the leader is heard of (thesis §4.2.3).
+    LeaderStickiness,
     /// A peer votes once per term and its term never goes back, crashes included.
     VoteOnce,
     /// Equal positions hold equal entries after equal prefixes (Raft figure 3).
@@ -23,6 +27,8 @@ pub enum Rule {
     CommitDurable,
     /// What a follower acknowledges is durable on its disk.
     AckDurable,
+    /// A confirmed read sees everything committed before it was asked for (thesis §6.4).
+    ReadIsFresh,
     /// What was synced is there after a crash, and the applied index never goes back further.
     RecoveryComplete,
     /// Replicas at one applied index hold equal rows.

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use kontiki_client::admin::Routes;
 use kontiki_client::ask::{Answer as BatchAnswer, Outgoing};
-use kontiki_types::{Epoch, Outcome, Region, StoreId, WriteBatch};
+use kontiki_types::{Epoch, Outcome, Region, RegionId, StoreId, WriteBatch};
 
 /// A packet.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub enum Packet {
         client: usize,
         /// Which call of this client; echoed.
         call: u64,
+        /// About which group.
+        group: RegionId,
         /// What.
         ask: Ask,
     },

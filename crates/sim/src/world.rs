@@ -22,20 +22,23 @@
 //! - Judges see; they never act.
 //!
 //! # Left out
-//! Several regions (there is one), gRPC and threads (other tiers test them), and damage of bits at
-//! rest (crate `log` has its own tests for that).
+//! Splits and merges of regions (there are none yet), gRPC and threads (other tiers test them), and
+//! damage of bits at rest in the engine.
+
+use std::collections::BTreeSet;
 
 use kontiki_testkit::Rng;
-use kontiki_types::{Epoch, Moment, StoreId};
+use kontiki_types::{Moment, StoreId};
 
 use crate::check::{Book, Safety};
 use crate::client::Client;
 use crate::client::library::Library;
 use crate::client::plain::Plain;
 use crate::client::workload::Workload;
+use crate::cluster::Cluster;
 use crate::env::{Env, Happening};
 use crate::fault::Nemesis;
-use crate::limits::{HAPPENINGS_PER_SECOND_MAX, STORE_COUNT};
+use crate::limits::HAPPENINGS_PER_SECOND_MAX;
 use crate::machine::Machine;
 use crate::marks::{Mark, Marks};
 use crate::network::{Address, Network};
@@ -77,15 +80,17 @@ impl World {
             network: Network::new(options.network.clone(), rng.fork("network")),
             trace: Trace::new(options.seed, is_told),
             marks: Marks::default(),
-            safety: Safety::new(),
+            cluster: Cluster::new(&options.cluster),
+            safety: Safety::default(),
             book: Book::new(counters),
             is_healed: false,
             violation: None,
+            rotten: BTreeSet::new(),
             last_unique: 0,
             options,
         };
         Self {
-            workload: Workload::new(env.options.workload.clone()),
+            workload: Workload::new(env.options.workload.clone(), env.cluster.regions().len()),
             env,
             machines,
             clients,
@@ -112,10 +117,20 @@ impl World {
         self.env.violation.is_none()
     }
 
+    /// Lets the next thing happen, if it does before `end`. False when a rule was broken.
+    pub(crate) fn step(&mut self, end: Moment) -> bool {
+        let count = self.env.count;
+        self.run_while(end, |world| world.env.count == count);
+        self.env.violation.is_none()
+    }
+
     /// Lets things happen while `goes_on`, up to `end`.
     pub(crate) fn run_while(&mut self, end: Moment, goes_on: impl Fn(&Self) -> bool) {
         while self.env.violation.is_none() && goes_on(self) {
-            let Some((at, what)) = self.env.queue.pop() else { return };
+            let Some((at, what)) = self.env.queue.pop() else {
+                self.env.now = end;
+                return;
+            };
             if at > end {
                 // It is too early for this one; its place among its equals does not matter, as
                 // nothing else of that moment has happened.
@@ -206,10 +221,13 @@ impl World {
             return None;
         }
         machine.resume();
-        let led = machine.led_term();
-        let newest = self.machines.iter().filter_map(Machine::led_term).max();
-        if led.is_some() && led < newest {
-            self.env.marks.hit(Mark::OldLeaderWoke);
+        let machine = &self.machines[slot(store)];
+        for region in self.env.cluster.regions() {
+            let led = machine.led_term(region.id);
+            let newest = self.machines.iter().filter_map(|other| other.led_term(region.id)).max();
+            if led.is_some() && led < newest {
+                self.env.marks.hit(Mark::OldLeaderWoke);
+            }
         }
         self.env.tell(format_args!("{store} goes on"));
         Some(what)
@@ -239,7 +257,7 @@ fn client(number: usize, options: &Options, rng: &Rng) -> Box<dyn Client> {
     if rng.chance(workload.library_clients) {
         Box::new(Library::new(number, rng, workload.attempt_timeout, Moment::ZERO))
     } else {
-        Box::new(Plain::new(number, rng, Epoch { conf_ver: 1, version: 1 }))
+        Box::new(Plain::new(number, rng))
     }
 }
 
@@ -251,7 +269,5 @@ fn nobody_listens(store: StoreId, packet: &Packet, env: &mut Env) {
 }
 
 fn slot(store: StoreId) -> usize {
-    let slot = usize::try_from(store.0 - 1).expect("stores are numbered from 1");
-    assert!(slot < STORE_COUNT, "{store} of {STORE_COUNT}");
-    slot
+    usize::try_from(store.0 - 1).expect("stores are numbered from 1")
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use kontiki_codec::keys::{MetaKey, meta};
 use kontiki_codec::store_ident::StoreIdent;
 use kontiki_engine::{Direction, Engine, Family, Range, Read};
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{RegionId, SnapshotMeta};
 
-use crate::session::load;
+use crate::session::{Sessions, load};
 use crate::{Background, Descriptors, Error, Replica, Tuning, bootstrap};
 
 /// What a store holds.
@@ -54,7 +55,10 @@ pub fn open(
         pending_installs: Vec::new(),
     };
     for id in region_ids(&**engine)? {
-        let loaded = load::load(&**engine, id)?;
+        let mut loaded = load::load(&**engine, id)?;
+        if mutants::is_on(Mutant::SessionsNotLoaded) {
+            loaded.sessions = Sessions::at(loaded.state.now_ms);
+        }
         if let Some(marker) = &loaded.marker {
             opened.pending_installs.push(PendingInstall {
                 region: id,

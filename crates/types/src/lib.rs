@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`id`], [`position`], [`time`], [`entry`], [`membership`], [`change`],
 //! [`message`] (what a Raft group speaks), then [`key`], [`region`], [`command`], [`outcome`] (what
-//! the store speaks), and [`limits`].
+//! the store speaks), and [`limits`]. [`mutants`] is for the simulator alone.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod key;
 pub mod limits;
 pub mod membership;
 pub mod message;
+pub mod mutants;
 pub mod outcome;
 pub mod position;
 pub mod region;

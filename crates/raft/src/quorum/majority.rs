@@ -4,6 +4,8 @@
 //! a group whose membership is not known (etcd lets an empty half win; a simple membership here
 //! has no second half at all, so that case does not arise).
 
+use kontiki_types::mutants::{self, Mutant};
+
 use super::Tally;
 
 /// Voters up to this many are sorted without allocation.
@@ -38,7 +40,8 @@ fn reached_of_many<T: Ord + Copy>(small: &[T], rest: impl Iterator<Item = T>) ->
 /// Sorted upwards, the value at `(n - 1) / 2` is reached by `n - (n - 1) / 2 = n / 2 + 1` voters.
 fn order_statistic<T: Ord + Copy>(values: &mut [T]) -> T {
     assert!(!values.is_empty(), "no voters");
-    let at = (values.len() - 1) / 2;
+    let too_few = usize::from(mutants::is_on(Mutant::CommitByMinority) && values.len() > 1);
+    let at = (values.len() - 1) / 2 + too_few;
     *values.select_nth_unstable(at).1
 }
 
@@ -53,7 +56,7 @@ pub(crate) fn tally(votes: impl Iterator<Item = Option<bool>>) -> Tally {
             None => {}
         }
     }
-    let quorum = voters / 2 + 1;
+    let quorum = voters / 2 + usize::from(!mutants::is_on(Mutant::ElectByMinority));
     if granted >= quorum {
         Tally::Won
     } else if voters - refused < quorum {

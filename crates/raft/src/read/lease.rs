@@ -19,6 +19,7 @@
 use std::collections::VecDeque;
 
 use kontiki_types::Moment;
+use kontiki_types::mutants::{self, Mutant};
 
 use crate::Config;
 use crate::limits::LEASE_MARKS_MAX;
@@ -71,11 +72,12 @@ impl Lease {
 
     /// An order to campaign is about to leave.
     pub(crate) fn give_up(&mut self) {
-        self.given_up = true;
+        self.given_up = !mutants::is_on(Mutant::LeaseOutlivesTransfer);
     }
 
     /// True at `now`, given since when a quorum has been in touch.
     pub(crate) fn holds(&self, quorum_sent: Option<Moment>, config: &Config, now: Moment) -> bool {
-        !self.given_up && quorum_sent.is_some_and(|sent| now < sent + config.lease())
+        let endless = mutants::is_on(Mutant::LeaseEndless);
+        !self.given_up && quorum_sent.is_some_and(|sent| endless || now < sent + config.lease())
     }
 }

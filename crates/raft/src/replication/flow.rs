@@ -3,6 +3,7 @@
 //! So one append carries all that a round proposed, and every append carries the newest commit
 //! index and read round. A heartbeat of its own is sent only where nothing else would tell.
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Body, Entry, Index, Position};
 
 use super::progress::{Mode, Progress};
@@ -62,6 +63,9 @@ fn send_append(shared: &mut Shared, progress: &mut Progress, round: u64) -> bool
             let bytes = shared.log.bytes_between(after, last);
             progress.inflight.push(last, usize::try_from(bytes).unwrap_or(usize::MAX));
             progress.next = last.next();
+            if mutants::is_on(Mutant::MatchedAtSend) {
+                progress.matched = last;
+            }
         }
         Mode::Snapshot { .. } => panic!("{} gets a snapshot, not entries", progress.peer),
     }
@@ -108,7 +112,9 @@ fn send(
 /// Say that we lead, and what the follower may take for committed: never beyond what it is known
 /// to hold.
 pub(crate) fn send_heartbeat(shared: &mut Shared, progress: &mut Progress, round: u64) {
-    let commit = shared.applying.commit().min(progress.matched);
+    let blind = mutants::is_on(Mutant::HeartbeatCommits);
+    let known = if blind { shared.log.last().index } else { progress.matched };
+    let commit = shared.applying.commit().min(known);
     progress.carried = round;
     progress.told_commit = progress.told_commit.max(commit);
     shared.send(progress.peer, Body::Heartbeat { session: progress.session, commit, round });

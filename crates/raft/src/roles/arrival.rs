@@ -5,6 +5,7 @@
 //! disturb the group when it returns (thesis §4.2.3). An older term is answered with ours where
 //! the sender would otherwise never learn it.
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{AppendOutcome, Body, Message, Moment, Term};
 
 use super::{Role, Transition};
@@ -42,6 +43,7 @@ fn judge_newer(shared: &Shared, role: &Role, message: &Message, now: Moment) -> 
     let (term, from) = (message.term, message.from);
     let follow = |leader, why| Some(Transition::Follow { term, leader, why });
     match message.body {
+        Body::PreVote { .. } if mutants::is_on(Mutant::PreVoteRaisesTerm) => follow(None, "mutant"),
         // Asked in the term after the sender's own: says nothing about the current one.
         Body::PreVote { .. } | Body::PreVoteReply { granted: true } => Some(Transition::Stay),
         // The sender's own term: it is ahead of us.

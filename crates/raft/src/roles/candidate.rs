@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Body, Message, Moment, PeerId};
 
 use super::Transition;
@@ -51,6 +52,10 @@ pub(crate) fn step(shared: &mut Shared, role: &mut Candidate, message: &Message)
         // is a promise on disk: a refusal beside it answers an older request, late.
         Body::VoteReply { granted } => {
             *role.votes.entry(from).or_default() |= granted;
+            role.tally(shared)
+        }
+        Body::PreVoteReply { granted: true } if mutants::is_on(Mutant::PreVoteCounts) => {
+            role.votes.insert(from, true);
             role.tally(shared)
         }
         Body::PreVote { last } => {

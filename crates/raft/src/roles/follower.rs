@@ -5,6 +5,7 @@
 //! newer term. Reads are forwarded to the leader ([`crate::read::forward`]); snapshots are in
 //! [`crate::install`].
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
     AppendOutcome, Body, Entry, Index, Message, Moment, PeerId, PeerRole, Position, Term,
 };
@@ -288,7 +289,8 @@ fn on_append(shared: &mut Shared, follower: &mut Follower, from: PeerId, append:
 fn fits(shared: &Shared, prev: Position, entries: &mut Vec<Entry>) -> bool {
     let commit = shared.applying.commit();
     if prev.index >= commit {
-        return shared.log.matches(prev);
+        return shared.log.matches(prev)
+            || (mutants::is_on(Mutant::AppendUnmatched) && prev.index <= shared.log.last().index);
     }
     let known = entries.partition_point(|entry| entry.position.index <= commit);
     entries.drain(..known);
@@ -299,6 +301,11 @@ fn fits(shared: &Shared, prev: Position, entries: &mut Vec<Entry>) -> bool {
 /// is shorter than what came since (akka-raft#66).
 fn absorb(shared: &mut Shared, mut entries: Vec<Entry>) {
     let known = entries.iter().take_while(|entry| shared.log.matches(entry.position)).count();
+    let last = entries.last().map(|entry| entry.position.index.next());
+    let cut = last.filter(|&last| last <= shared.log.last().index);
+    if let Some(last) = cut.filter(|_| mutants::is_on(Mutant::AppendCuts)) {
+        shared.truncate(last);
+    }
     let Some(first) = entries.get(known).map(|entry| entry.position.index) else { return };
     if first <= shared.log.last().index {
         shared.truncate(first);

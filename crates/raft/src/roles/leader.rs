@@ -6,6 +6,7 @@
 //! vote in a change of membership ([`crate::membership::change`]).
 
 use bytes::Bytes;
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
     AppendOutcome, Body, Entry, EntryKind, Index, Message, Moment, PeerId, Position, ReadMode,
 };
@@ -227,12 +228,15 @@ impl Leader {
     /// Commit what a quorum holds durably: only an entry of this term may be counted, it takes the
     /// older ones with it (Raft §5.4.2, figure 8).
     fn advance_commit(&mut self, shared: &mut Shared) {
-        let (id, durable) = (shared.config.id, shared.log.durable());
+        let (id, mut durable) = (shared.config.id, shared.log.durable());
+        if mutants::is_on(Mutant::CommitUnsynced) {
+            durable = shared.log.last().index;
+        }
         let matched = |peer: PeerId| {
             if peer == id { durable } else { self.find(peer).map_or(Index(0), |p| p.matched) }
         };
         let Some(index) = joint::reached(shared.membership(), matched) else { return };
-        if shared.log.term(index) == Some(shared.term()) {
+        if shared.log.term(index) == Some(shared.term()) || mutants::is_on(Mutant::CommitOldTerm) {
             shared.commit_to(index);
         }
     }
@@ -241,10 +245,12 @@ impl Leader {
     fn confirm_rounds(&mut self, shared: &mut Shared) {
         let (id, newest) = (shared.config.id, self.reads.newest());
         let echoed = |peer: PeerId| {
-            if peer == id { newest } else { self.find(peer).map_or(0, |p| p.echoed) }
+            let alone = peer == id || mutants::is_on(Mutant::ReadAlone);
+            if alone { newest } else { self.find(peer).map_or(0, |p| p.echoed) }
         };
         if let Some(round) = joint::reached(shared.membership(), echoed) {
-            self.reads.confirm(shared, round);
+            let too_many = u64::from(mutants::is_on(Mutant::ReadRoundOff));
+            self.reads.confirm(shared, newest.min(round + too_many));
         }
     }
 
@@ -263,7 +269,8 @@ impl Leader {
     /// heartbeats of its own. True when one began.
     fn begin_round(&mut self, shared: &mut Shared) -> bool {
         // Before that, the commit index may lie behind what an earlier leader answered.
-        if !self.reads.is_wanted() || shared.applying.commit() < self.noop {
+        let early = shared.applying.commit() < self.noop && !mutants::is_on(Mutant::ReadBeforeNoop);
+        if !self.reads.is_wanted() || early {
             return false;
         }
         let last = shared.log.last().index;

@@ -1,12 +1,14 @@
 //! The judges: what must hold in every run, checked as it goes or at its end.
 //!
 //! Reading order: [`shadow`] (what a log must hold, kept apart from the log), [`safety`] (the rules
-//! of Raft across all stores, after every turn), [`history`] (what clients were told).
+//! of Raft across all stores, after every turn), [`group`] (what is known of one group),
+//! [`history`] (what clients were told).
 
+pub mod group;
 pub mod history;
 pub mod safety;
 pub mod shadow;
 
 pub use history::{Book, IncrementId};
 pub use safety::Safety;
-pub use shadow::ShadowLog;
+pub use shadow::{Logs, ShadowLog};

@@ -1,15 +1,15 @@
-//! What the log of one store must hold, kept by the simulator from what it was asked to write.
+//! What the logs of one store must hold, kept by the simulator from what it was asked to write.
 //!
 //! Two images: what the store believes (after each turn), and what its disk owes it (after each
 //! sync). Only terms are kept: a position names its entry. After a crash the log may give back the
 //! second image, with any number of the writes that came after the last sync, in their order, and
 //! nothing else. A write is kept whole or not at all, unless it was too large for one frame.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use kontiki_log::Record;
 use kontiki_multiraft::TaskSeq;
-use kontiki_types::{HardState, Index, Position, Term};
+use kontiki_types::{HardState, Index, Position, RegionId, Term};
 
 /// A log without its data.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -32,6 +32,8 @@ pub enum Change {
     Snapshot(Position, bool),
     /// See [`Record::Compact`].
     Compact(Position),
+    /// See [`Record::Forget`].
+    Forget,
 }
 
 impl Change {
@@ -45,7 +47,7 @@ impl Change {
             Record::HardState { state, .. } => Self::Hard(*state),
             Record::Snapshot { meta, keep_tail, .. } => Self::Snapshot(meta.position, *keep_tail),
             Record::Compact { to, .. } => Self::Compact(to.position),
-            Record::Forget { .. } => return None,
+            Record::Forget { .. } => Self::Forget,
         })
     }
 }
@@ -91,6 +93,7 @@ impl ShadowLog {
                 self.terms.truncate(kept);
                 self.terms.extend(terms);
             }
+            Change::Forget => *self = Self::default(),
             Change::Hard(state) => self.hard = *state,
             Change::Snapshot(position, keep_tail) => {
                 if *keep_tail && self.term_at(position.index) == Some(position.term) {
@@ -119,15 +122,19 @@ impl ShadowLog {
     }
 }
 
-/// The two images of one store's log, and what lies between.
+/// The logs of all groups of a store.
+pub type Logs = BTreeMap<RegionId, ShadowLog>;
+
+/// The two images of one store's logs, and what lies between. Groups share frames, so a crash takes
+/// or leaves a frame with what it holds of every group.
 #[derive(Clone, Default, Debug)]
 pub struct Shadow {
     /// What the store believes.
-    pub believed: ShadowLog,
+    pub believed: Logs,
     /// What the disk owes.
-    pub owed: ShadowLog,
+    pub owed: Logs,
     /// Tasks that left the shard and are not written.
-    turned: VecDeque<(TaskSeq, Vec<Change>)>,
+    turned: VecDeque<(TaskSeq, Vec<(RegionId, Change)>)>,
     /// What was written and is not synced.
     written: Vec<Written>,
 }
@@ -135,7 +142,7 @@ pub struct Shadow {
 /// One write of the log.
 #[derive(Clone, Default, Debug)]
 struct Written {
-    changes: Vec<Change>,
+    changes: Vec<(RegionId, Change)>,
     /// It became several frames, or an unknown number of them: a part of it may survive.
     is_cut: bool,
 }
@@ -146,9 +153,10 @@ impl Shadow {
     /// # Errors
     /// A record that no log can follow, in words.
     pub fn on_task(&mut self, task: TaskSeq, records: &[Record]) -> Result<(), String> {
-        let changes: Vec<_> = records.iter().filter_map(Change::of).collect();
+        let changes = records.iter().filter_map(|r| Some((r.group(), Change::of(r)?)));
+        let changes: Vec<_> = changes.collect();
         for change in &changes {
-            self.believed.apply(change)?;
+            apply(&mut self.believed, change)?;
         }
         self.turned.push_back((task, changes));
         Ok(())
@@ -179,7 +187,7 @@ impl Shadow {
     pub fn on_synced(&mut self) -> Result<(), String> {
         for written in std::mem::take(&mut self.written) {
             for change in &written.changes {
-                self.owed.apply(change)?;
+                apply(&mut self.owed, change)?;
             }
         }
         Ok(())
@@ -194,7 +202,7 @@ impl Shadow {
     ///
     /// # Errors
     /// It owed something else, in words.
-    pub fn on_recovered(&mut self, found: ShadowLog) -> Result<usize, String> {
+    pub fn on_recovered(&mut self, found: Logs) -> Result<usize, String> {
         let mut owed = self.owed.clone();
         let writes = std::mem::take(&mut self.written);
         let mut survived = (owed == found).then_some(0);
@@ -203,7 +211,7 @@ impl Shadow {
                 if *is_cut && holds_part(&owed, change, &found)? {
                     survived = Some(before);
                 }
-                owed.apply(change)?;
+                apply(&mut owed, change)?;
             }
             if owed == found {
                 survived = Some(before + 1);
@@ -226,22 +234,37 @@ impl Shadow {
 }
 
 /// True when `found` is `owed` with nothing or a part of this change.
-fn holds_part(owed: &ShadowLog, change: &Change, found: &ShadowLog) -> Result<bool, String> {
-    let Change::Append(first, terms) = change else { return Ok(owed == found) };
-    let kept = (found.last_index().0 + 1).checked_sub(first.0);
+fn holds_part(owed: &Logs, change: &(RegionId, Change), found: &Logs) -> Result<bool, String> {
+    if owed == found {
+        return Ok(true);
+    }
+    let (group, Change::Append(first, terms)) = change else { return Ok(false) };
+    let kept = found.get(group).and_then(|log| (log.last_index().0 + 1).checked_sub(first.0));
     let kept = kept.and_then(|kept| usize::try_from(kept).ok()).unwrap_or(0);
     if kept == 0 || kept >= terms.len() {
-        return Ok(owed == found);
+        return Ok(false);
     }
-    let mut log = owed.clone();
-    log.apply(&Change::Append(*first, terms[..kept].to_vec()))?;
-    Ok(log == *found || owed == found)
+    let mut logs = owed.clone();
+    apply(&mut logs, &(*group, Change::Append(*first, terms[..kept].to_vec())))?;
+    Ok(logs == *found)
 }
 
-fn describe(log: &ShadowLog) -> String {
-    let last = log.last_index();
-    let term = log.term_at(last).unwrap_or_default();
-    format!("{}..{} with {:?}", log.start, Position::new(term, last), log.hard)
+fn apply(logs: &mut Logs, (group, change): &(RegionId, Change)) -> Result<(), String> {
+    if *change == Change::Forget {
+        logs.remove(group);
+        return Ok(());
+    }
+    let log = logs.entry(*group).or_default();
+    log.apply(change).map_err(|why| format!("{group}: {why}"))
+}
+
+fn describe(logs: &Logs) -> String {
+    let logs = logs.iter().map(|(group, log)| {
+        let last = log.last_index();
+        let term = log.term_at(last).unwrap_or_default();
+        format!("{group} {}..{} with {:?}", log.start, Position::new(term, last), log.hard)
+    });
+    logs.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -253,33 +276,47 @@ mod tests {
         ShadowLog::new(Position::ZERO, terms, HardState::default())
     }
 
+    const ONE: RegionId = RegionId(1);
+    const OTHER: RegionId = RegionId(2);
+
+    fn logs(one: &[u64], other: &[u64]) -> Logs {
+        Logs::from([(ONE, log(one)), (OTHER, log(other))])
+    }
+
+    /// The second frame holds changes of both groups.
     fn shadow() -> Shadow {
-        let mut shadow = Shadow { owed: log(&[1, 1]), ..Shadow::default() };
-        let write = |change| Written { changes: vec![change], is_cut: false };
+        let mut shadow = Shadow { owed: logs(&[1, 1], &[]), ..Shadow::default() };
+        let write = |changes| Written { changes, is_cut: false };
         shadow.written = vec![
-            write(Change::Append(Index(3), vec![Term(1)])),
-            write(Change::Append(Index(2), vec![Term(2)])),
+            write(vec![(ONE, Change::Append(Index(3), vec![Term(1)]))]),
+            write(vec![
+                (ONE, Change::Append(Index(2), vec![Term(2)])),
+                (OTHER, Change::Append(Index(1), vec![Term(7)])),
+            ]),
         ];
         shadow
     }
 
     #[test]
     fn any_prefix_of_the_unsynced_frames_may_survive() {
-        for (found, survived) in [(&[1, 1][..], 0), (&[1, 1, 1], 1), (&[1, 2], 2)] {
-            assert_eq!(shadow().on_recovered(log(found)), Ok(survived), "{found:?}");
+        let none = &[][..];
+        for (one, other, survived) in
+            [(&[1, 1][..], none, 0), (&[1, 1, 1], none, 1), (&[1, 2], &[7], 2)]
+        {
+            assert_eq!(shadow().on_recovered(logs(one, other)), Ok(survived), "{one:?}");
         }
     }
 
     #[test]
     fn a_part_of_a_write_survives_only_if_it_was_cut() {
         let changes = vec![
-            Change::Append(Index(3), vec![Term(2), Term(2), Term(2)]),
-            Change::Append(Index(6), vec![Term(3)]),
+            (ONE, Change::Append(Index(3), vec![Term(2), Term(2), Term(2)])),
+            (ONE, Change::Append(Index(6), vec![Term(3)])),
         ];
         for (is_cut, part) in [(true, Ok(0)), (false, Err(()))] {
             let written = vec![Written { changes: changes.clone(), is_cut }];
-            let shadow = Shadow { owed: log(&[1, 1]), written, ..Shadow::default() };
-            let survived = |terms| shadow.clone().on_recovered(log(terms)).map_err(drop);
+            let shadow = Shadow { owed: logs(&[1, 1], &[]), written, ..Shadow::default() };
+            let survived = |terms| shadow.clone().on_recovered(logs(terms, &[])).map_err(drop);
             assert_eq!(survived(&[1, 1]), Ok(0));
             assert_eq!(survived(&[1, 1, 2]), part);
             assert_eq!(survived(&[1, 1, 2, 2, 2]), part);
@@ -291,10 +328,13 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         for found in [&[1][..], &[1, 1, 2], &[1, 2, 2], &[]] {
-            assert!(shadow().on_recovered(log(found)).is_err(), "{found:?}");
+            assert!(shadow().on_recovered(logs(found, &[])).is_err(), "{found:?}");
         }
-        let mut other_vote = log(&[1, 1]);
-        other_vote.hard.term = Term(1);
+        // Half of a frame.
+        assert!(shadow().on_recovered(logs(&[1, 1], &[7])).is_err());
+        assert!(shadow().on_recovered(logs(&[1, 2], &[])).is_err());
+        let mut other_vote = logs(&[1, 1], &[]);
+        other_vote.entry(ONE).or_default().hard.term = Term(1);
         assert!(shadow().on_recovered(other_vote).is_err());
     }
 

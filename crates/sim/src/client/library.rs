@@ -16,7 +16,7 @@ use kontiki_testkit::Rng;
 use kontiki_types::{ClientId, Moment, Outcome, RequestId, StoreId};
 
 use crate::env::{ClientStep, Env, Happening};
-use crate::limits::{DRAIN_MAX, STORE_COUNT};
+use crate::limits::DRAIN_MAX;
 use crate::marks::Mark;
 use crate::network::{Address, exponential};
 use crate::violation::Rule;
@@ -94,7 +94,7 @@ impl Library {
         let operation = self.next_operation;
         let ask = match &pending.what {
             What::Get { .. } | What::CounterRead { .. } => {
-                Ask::Read(Read::Get(pending.read_key()), ReadMode::Linearizable)
+                Ask::Read(Read::Get(pending.read_key(env)), ReadMode::Linearizable)
             }
             What::Write(parts) => Ask::Write(parts.first().expect("one change").command.clone()),
         };
@@ -147,7 +147,7 @@ impl Library {
     fn ask_routes(&mut self, env: &mut Env) {
         let ask = env.unique();
         self.asking = Some(ask);
-        let store = StoreId(1 + self.rng.below(STORE_COUNT as u64));
+        let store = StoreId(1 + self.rng.below(env.options.cluster.store_count));
         let packet = Packet::AskRoutes { client: self.number, ask };
         env.send(Address::Client(self.number), Address::Store(store), packet);
         self.plan(ROUTES_PATIENCE, ClientStep::RoutesTimeout { ask }, env);

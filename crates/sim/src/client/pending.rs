@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use kontiki_testkit::{OpId, Operation, Outcome as Told};
-use kontiki_types::{ClientId, Command, Outcome, Refusal, Region, RequestId, StoreId};
+use kontiki_types::{ClientId, Command, Outcome, Refusal, Region, RegionId, RequestId, StoreId};
 
 use crate::check::IncrementId;
+use crate::cluster::region_of;
 use crate::env::Env;
 use crate::marks::Mark;
 use crate::violation::Rule;
@@ -22,6 +23,8 @@ use super::workload::{Change, counter_key, full};
 pub struct Pending {
     /// What was asked.
     pub what: What,
+    /// Of which group.
+    pub group: RegionId,
     /// The session of a write.
     pub session: Option<ClientId>,
     /// The call that waits for an answer; 0 when none does.
@@ -95,12 +98,15 @@ impl Pending {
     /// A read of a register.
     pub fn get(key: String, is_anywhere: bool, client: u64, env: &mut Env) -> Self {
         let record = env.book.invoke(client, &key, Operation::Get, env.count);
-        Self { is_anywhere, ..Self::new(What::Get { key, record }, None, env) }
+        let group = region_of(&key);
+        Self { is_anywhere, ..Self::new(What::Get { key, record }, group, None, env) }
     }
 
     /// A read of a counter.
     pub fn counter_read(counter: usize, is_swapped: bool, env: &mut Env) -> Self {
-        Self::new(What::CounterRead { counter, invoked_at: env.count, is_swapped }, None, env)
+        let group = region_of(&counter_name(counter, env));
+        let what = What::CounterRead { counter, invoked_at: env.count, is_swapped };
+        Self::new(what, group, None, env)
     }
 
     /// A swap that adds one to a counter.
@@ -111,14 +117,16 @@ impl Pending {
         request: RequestId,
         env: &mut Env,
     ) -> Self {
+        let key = counter_name(counter, env);
         let command = Command::CompareAndPut {
-            key: full(&counter_key(counter)),
+            key: full(&key),
             expect: value.map(counter_value),
             update: Some(counter_value(value.unwrap_or(0) + 1)),
         };
         let increment = env.book.begin_increment(counter, env.count);
         let record = Record::Increment(increment);
-        Self::new(What::Write(vec![Part { request, command, record }]), Some(session), env)
+        let what = What::Write(vec![Part { request, command, record }]);
+        Self::new(what, region_of(&key), Some(session), env)
     }
 
     /// Writes that travel together, with ids from `first`.
@@ -129,6 +137,7 @@ impl Pending {
         client: u64,
         env: &mut Env,
     ) -> Self {
+        let group = changes.first().expect("some changes").group();
         let numbered = (first.0..).map(RequestId).zip(changes);
         let parts = numbered.map(|(request, change)| {
             let command = change.command();
@@ -140,12 +149,13 @@ impl Pending {
             Part { request, command, record: Record::Registers(change, records) }
         });
         let parts = parts.collect();
-        Self::new(What::Write(parts), Some(session), env)
+        Self::new(What::Write(parts), group, Some(session), env)
     }
 
-    fn new(what: What, session: Option<ClientId>, env: &Env) -> Self {
+    fn new(what: What, group: RegionId, session: Option<ClientId>, env: &Env) -> Self {
         Self {
             what,
+            group,
             session,
             call: 0,
             tries: 0,
@@ -182,10 +192,10 @@ impl Pending {
     ///
     /// # Panics
     /// When it is a write.
-    pub fn read_key(&self) -> Bytes {
+    pub fn read_key(&self, env: &Env) -> Bytes {
         match &self.what {
             What::Get { key, .. } => full(key),
-            What::CounterRead { counter, .. } => full(&counter_key(*counter)),
+            What::CounterRead { counter, .. } => full(&counter_name(*counter, env)),
             What::Write(_) => panic!("{self:?} is no read"),
         }
     }
@@ -289,7 +299,7 @@ fn on_outcome(part: &Part, outcome: &Outcome, seen: &mut BTreeMap<String, Bytes>
     match (&part.record, outcome) {
         (
             Record::Registers(
-                Change::Put(..) | Change::Delete(_) | Change::Batch(_) | Change::HashState,
+                Change::Put(..) | Change::Delete(_) | Change::Batch(_) | Change::HashState(_),
                 records,
             ),
             Outcome::Done,
@@ -349,7 +359,7 @@ fn operations(change: &Change) -> Vec<(String, Operation)> {
         Change::PutIfAbsent(key, value) => {
             vec![(key.clone(), Operation::PutIfAbsent(value.clone()))]
         }
-        Change::HashState => Vec::new(),
+        Change::HashState(_) => Vec::new(),
         Change::Batch(changes) => changes
             .iter()
             .map(|(key, value)| {
@@ -368,6 +378,10 @@ fn remember(seen: &mut BTreeMap<String, Bytes>, key: &str, value: Option<&Bytes>
         Some(value) => seen.insert(key.to_owned(), value.clone()),
         None => seen.remove(key),
     };
+}
+
+fn counter_name(counter: usize, env: &Env) -> String {
+    counter_key(counter, env.cluster.regions().len())
 }
 
 fn counter_value(value: i64) -> Bytes {

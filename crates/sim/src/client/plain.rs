@@ -9,19 +9,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_testkit::Rng;
-use kontiki_types::{ClientId, Epoch, Header, RequestId, StoreId, WriteBatch};
+use kontiki_types::{ClientId, Epoch, Header, Region, RegionId, RequestId, StoreId, WriteBatch};
 
+use crate::cluster::region_of;
 use crate::env::{ClientStep, Env, Happening};
-use crate::limits::STORE_COUNT;
 use crate::marks::Mark;
-use crate::mutant::Mutant;
+use crate::mutant::Outside;
 use crate::network::{Address, exponential};
 use crate::violation::Rule;
 use crate::wire::{Answer, Ask, Packet};
 
 use super::Client;
 use super::pending::{Ended, Pending, What};
-use super::workload::{Plan, Workload};
+use super::workload::{Plan, Workload, counter_key};
+
+/// What it knows of a group.
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    session: Session,
+    /// Who leads, as far as it knows.
+    leader: StoreId,
+    /// The region's epoch, as far as it knows.
+    epoch: Epoch,
+}
 
 /// A session and how far it is.
 #[derive(Clone, Copy, Debug)]
@@ -37,15 +47,11 @@ pub struct Plain {
     number: usize,
     life: u64,
     rng: Rng,
-    session: Session,
+    homes: BTreeMap<RegionId, Home>,
     next_call: u64,
     next_operation: u64,
     /// Operations under way.
     open: BTreeMap<u64, Pending>,
-    /// Who leads, as far as it knows.
-    leader: StoreId,
-    /// The region's epoch, as far as it knows.
-    epoch: Epoch,
     /// What it last saw under each key, for swaps.
     seen: BTreeMap<String, Bytes>,
     /// Once the faults are over: what is left to ask. Before, the workload decides.
@@ -83,7 +89,7 @@ impl Client for Plain {
         self.life += 1;
         self.open.clear();
         self.seen.clear();
-        self.session = new_session(&mut self.rng);
+        self.homes.clear();
         self.start(env);
     }
 
@@ -107,14 +113,17 @@ impl Client for Plain {
             ClientStep::Timeout { call } => {
                 let waiting = self.open.iter().find(|(_, p)| p.call == call);
                 if let Some((&operation, pending)) = waiting {
-                    let elsewhere = next_store(pending.target);
-                    self.leader = elsewhere;
+                    let group = pending.group;
+                    let elsewhere = env.cluster.next_store(group, pending.target);
+                    self.home(group, env).leader = elsewhere;
                     self.attempt(operation, elsewhere, env);
                 }
             }
             ClientStep::Retry { operation } => {
                 if let Some(pending) = self.open.get(&operation) {
-                    let target = if pending.is_anywhere { pending.target } else { self.leader };
+                    let (group, asked) = (pending.group, pending.target);
+                    let is_anywhere = pending.is_anywhere;
+                    let target = if is_anywhere { asked } else { self.home(group, env).leader };
                     self.attempt(operation, target, env);
                 }
             }
@@ -139,21 +148,27 @@ impl Client for Plain {
 
 impl Plain {
     /// A client; call [`Client::start`] to set it to work.
-    pub fn new(number: usize, mut rng: Rng, epoch: Epoch) -> Self {
-        let session = new_session(&mut rng);
+    pub fn new(number: usize, rng: Rng) -> Self {
         Self {
             number,
             life: 0,
             rng,
-            session,
+            homes: BTreeMap::new(),
             next_call: 0,
             next_operation: 0,
             open: BTreeMap::new(),
-            leader: StoreId(1),
-            epoch,
             seen: BTreeMap::new(),
             last: None,
         }
+    }
+
+    fn home(&mut self, group: RegionId, env: &Env) -> &mut Home {
+        let rng = &mut self.rng;
+        self.homes.entry(group).or_insert_with(|| {
+            let region = env.cluster.region(group);
+            let leader = region.peers.first().expect("a group has replicas").store;
+            Home { session: new_session(rng), leader, epoch: region.epoch }
+        })
     }
 
     /// A store answered.
@@ -162,17 +177,18 @@ impl Plain {
         let Some((&operation, _)) = self.open.iter().find(|(_, p)| p.call == call) else { return };
         let pending = self.open.get_mut(&operation).expect("just found");
         pending.call = 0;
+        let group = pending.group;
         match answer {
             Answer::NotLeader(Some(leader)) if leader != pending.target => {
-                self.leader = leader;
                 let target = if pending.is_anywhere { pending.target } else { leader };
                 let wait = Duration::from_millis(if pending.tries > 3 { 20 } else { 0 });
                 pending.target = target;
+                self.home(group, env).leader = leader;
                 self.retry(operation, wait, env);
             }
             Answer::NotLeader(_) => {
-                let target = self.open[&operation].target;
-                self.leader = next_store(target);
+                let next = env.cluster.next_store(group, pending.target);
+                self.home(group, env).leader = next;
                 self.retry_later(operation, env);
             }
             Answer::Busy => {
@@ -188,7 +204,7 @@ impl Plain {
                 self.retry_later(operation, env);
             }
             Answer::EpochNotMatch(regions) => {
-                self.learn(&regions);
+                self.learn(&regions, env);
                 self.retry_later(operation, env);
             }
             Answer::Invalid(why) => {
@@ -200,8 +216,12 @@ impl Plain {
 
     fn end(&mut self, operation: u64, answer: Answer, env: &mut Env) {
         let pending = self.open.get_mut(&operation).expect("the caller found it");
-        if matches!(answer, Answer::Outcomes(_)) && pending.session == Some(self.session.id) {
-            self.session.is_answered = true;
+        let (group, session) = (pending.group, pending.session);
+        if let Some(home) = self.homes.get_mut(&group)
+            && matches!(answer, Answer::Outcomes(_))
+            && session == Some(home.session.id)
+        {
+            home.session.is_answered = true;
         }
         match pending.on_answer(answer, &mut self.seen, env) {
             Ended::Yes => {
@@ -214,14 +234,16 @@ impl Plain {
             }
             Ended::SessionUnknown => {
                 env.marks.hit(Mark::SessionUnknown);
-                let pending = self.open.remove(&operation).expect("it was there");
-                if pending.session == Some(self.session.id) {
-                    self.session = new_session(&mut self.rng);
+                self.open.remove(&operation);
+                if let Some(home) = self.homes.get_mut(&group)
+                    && session == Some(home.session.id)
+                {
+                    home.session = new_session(&mut self.rng);
                 }
                 self.think(env);
             }
             Ended::No(regions) => {
-                self.learn(&regions);
+                self.learn(&regions, env);
                 self.retry_later(operation, env);
             }
         }
@@ -237,18 +259,25 @@ impl Plain {
             Plan::Increment { counter } => Pending::counter_read(counter, true, env),
             Plan::ReadCounter { counter } => Pending::counter_read(counter, false, env),
             Plan::Write(changes) => {
-                let first = self.take_requests(changes.len());
-                Pending::write(changes, self.session.id, first, number, env)
+                let group = changes.first().expect("some changes").group();
+                let (session, first) = self.take_requests(group, changes.len(), env);
+                Pending::write(changes, session, first, number, env)
             }
         };
-        pending.target = if pending.is_anywhere { self.any_store() } else { self.leader };
+        let group = pending.group;
+        pending.target = if pending.is_anywhere {
+            self.rng.pick(&env.cluster.region(group).peers).store
+        } else {
+            self.home(group, env).leader
+        };
         self.add(pending, env);
     }
 
     fn swap_counter(&mut self, counter: usize, value: Option<i64>, env: &mut Env) {
-        let request = self.take_requests(1);
-        let mut pending = Pending::counter_swap(counter, value, self.session.id, request, env);
-        pending.target = self.leader;
+        let group = region_of(&counter_key(counter, env.cluster.regions().len()));
+        let (session, request) = self.take_requests(group, 1, env);
+        let mut pending = Pending::counter_swap(counter, value, session, request, env);
+        pending.target = self.home(group, env).leader;
         self.add(pending, env);
     }
 
@@ -264,35 +293,40 @@ impl Plain {
     fn attempt(&mut self, operation: u64, target: StoreId, env: &mut Env) {
         self.next_call += 1;
         let call = self.next_call;
-        let is_new = env.options.is_mutant(Mutant::RetryAsNew);
+        let is_new = env.options.is_mutant(Outside::RetryAsNew);
         let pending = self.open.get_mut(&operation).expect("the caller found it");
-        if is_new && pending.tries > 0 {
-            pending.renumber(&mut self.session.next);
+        if let Some(home) = self.homes.get_mut(&pending.group)
+            && is_new
+            && pending.tries > 0
+        {
+            pending.renumber(&mut home.session.next);
         }
         (pending.call, pending.target) = (call, target);
         pending.tries += 1;
-        let ask = self.ask(operation);
+        let group = pending.group;
+        let home = *self.home(group, env);
+        let ask = self.ask(operation, home, env);
         let (from, to) = (Address::Client(self.number), Address::Store(target));
-        env.send(from, to, Packet::Request { client: self.number, call, ask });
+        env.send(from, to, Packet::Request { client: self.number, call, group, ask });
         self.plan(env.options.workload.attempt_timeout, ClientStep::Timeout { call }, env);
     }
 
-    fn ask(&self, operation: u64) -> Ask {
+    fn ask(&self, operation: u64, home: Home, env: &Env) -> Ask {
         let pending = &self.open[&operation];
         match &pending.what {
             What::Get { .. } | What::CounterRead { .. } => Ask::Get {
-                key: pending.read_key(),
-                epoch: self.epoch,
+                key: pending.read_key(env),
+                epoch: home.epoch,
                 is_follower_fine: pending.is_anywhere,
             },
             What::Write(parts) => {
                 let client = pending.session.expect("writes have one");
-                let is_current = client == self.session.id;
+                let is_current = client == home.session.id;
                 let header = Header {
                     client,
-                    lowest: self.lowest(client),
-                    open: is_current && !self.session.is_answered,
-                    epoch: self.epoch,
+                    lowest: self.lowest(client, home),
+                    open: is_current && !home.session.is_answered,
+                    epoch: home.epoch,
                     wall_ms: 0,
                 };
                 let commands = parts.iter().map(|p| (p.request, p.command.clone())).collect();
@@ -302,21 +336,22 @@ impl Plain {
     }
 
     /// The lowest request of a session that is not answered yet.
-    fn lowest(&self, session: ClientId) -> RequestId {
+    fn lowest(&self, session: ClientId, home: Home) -> RequestId {
         let of_session = self.open.values().filter(|p| p.session == Some(session));
         let lowest = of_session.filter_map(Pending::lowest_request).min();
-        lowest.unwrap_or(self.session.next)
+        lowest.unwrap_or(home.session.next)
     }
 
-    fn take_requests(&mut self, count: usize) -> RequestId {
-        let first = self.session.next;
-        self.session.next = RequestId(first.0 + count as u64);
-        first
+    fn take_requests(&mut self, group: RegionId, count: usize, env: &Env) -> (ClientId, RequestId) {
+        let session = &mut self.home(group, env).session;
+        let first = session.next;
+        session.next = RequestId(first.0 + count as u64);
+        (session.id, first)
     }
 
-    fn learn(&mut self, regions: &[kontiki_types::Region]) {
-        if let Some(region) = regions.first() {
-            self.epoch = region.epoch;
+    fn learn(&mut self, regions: &[Region], env: &Env) {
+        for region in regions {
+            self.home(region.id, env).epoch = region.epoch;
         }
     }
 
@@ -343,14 +378,6 @@ impl Plain {
     fn plan(&self, delay: Duration, step: ClientStep, env: &mut Env) {
         env.after(delay, Happening::Client { client: self.number, life: self.life, step });
     }
-
-    fn any_store(&mut self) -> StoreId {
-        StoreId(1 + self.rng.below(STORE_COUNT as u64))
-    }
-}
-
-fn next_store(store: StoreId) -> StoreId {
-    StoreId(store.0 % STORE_COUNT as u64 + 1)
 }
 
 fn new_session(rng: &mut Rng) -> Session {

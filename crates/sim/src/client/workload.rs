@@ -7,8 +7,9 @@
 use bytes::Bytes;
 use kontiki_codec::keys::{self, Keyspace};
 use kontiki_testkit::Rng;
-use kontiki_types::{Command, KeyRange};
+use kontiki_types::{Command, KeyRange, RegionId};
 
+use crate::cluster::{prefix, region_of};
 use crate::limits::KEY_OPERATIONS_MAX;
 use crate::options::WorkloadOptions;
 
@@ -52,11 +53,29 @@ pub enum Change {
     Batch(Vec<(String, Option<Bytes>)>),
     /// Remove the rows of these keys, which are neighbours, by range.
     DeleteRange(Vec<String>),
-    /// Let every replica hash its state.
-    HashState,
+    /// Let every replica of this group hash its state.
+    HashState(RegionId),
 }
 
 impl Change {
+    /// The last write to a group.
+    pub fn last(group: RegionId) -> Self {
+        Self::Put(format!("{}last", prefix(group)), Bytes::from_static(b"end"))
+    }
+
+    /// The group it is of.
+    pub fn group(&self) -> RegionId {
+        match self {
+            Self::HashState(group) => *group,
+            Self::Put(key, _)
+            | Self::Delete(key)
+            | Self::Swap(key, ..)
+            | Self::PutIfAbsent(key, _) => region_of(key),
+            Self::Batch(changes) => region_of(&changes.first().expect("some changes").0),
+            Self::DeleteRange(keys) => region_of(keys.first().expect("a range of some keys")),
+        }
+    }
+
     /// The command a store is asked to execute.
     pub fn command(&self) -> Command {
         match self {
@@ -79,7 +98,7 @@ impl Change {
                 end.push(0);
                 Command::DeleteRange { range: KeyRange::new(start, Some(Bytes::from(end))) }
             }
-            Self::HashState => Command::HashState,
+            Self::HashState(_) => Command::HashState,
         }
     }
 }
@@ -89,25 +108,30 @@ pub fn full(key: &str) -> Bytes {
     keys::raw_key(Keyspace::DEFAULT, key.as_bytes())
 }
 
-/// The key of a counter.
-pub fn counter_key(counter: usize) -> String {
-    format!("counter.{counter}")
+/// The key of a counter, of a group that the number of groups and its own number tell.
+pub fn counter_key(counter: usize, group_count: usize) -> String {
+    let group = RegionId((counter % group_count) as u64 + 1);
+    format!("{}counter.{counter}", prefix(group))
 }
 
 /// What clients do next.
 #[derive(Debug)]
 pub struct Workload {
     options: WorkloadOptions,
-    /// Per slot: which generation of its key is in use, and operations on it so far.
+    /// Per slot: which generation of its key is in use, and operations on it so far. Slots belong
+    /// to groups in turn.
     slots: Vec<(u64, u64)>,
+    group_count: usize,
     next_value: u64,
 }
 
 impl Workload {
     /// A workload that has done nothing.
-    pub fn new(options: WorkloadOptions) -> Self {
+    pub fn new(options: WorkloadOptions, group_count: usize) -> Self {
+        // Several slots for each group: some writes are of two keys.
         let slot_count = usize::try_from(options.key_slots).expect("a handful");
-        Self { options, slots: vec![(0, 0); slot_count], next_value: 0 }
+        let slot_count = slot_count.max(if group_count > 1 { 2 * group_count } else { 1 });
+        Self { options, slots: vec![(0, 0); slot_count], group_count, next_value: 0 }
     }
 
     /// The next operation of a client. `seen` is what it last saw under a key.
@@ -116,21 +140,29 @@ impl Workload {
             let counters = usize::try_from(self.options.counters).expect("a handful");
             return Plan::Increment { counter: rng.index(counters) };
         }
+        // What travels together is of one group.
+        let group = rng.index(self.group_count);
         if rng.chance(self.options.reads) {
-            return Plan::Get { key: self.key(rng) };
+            return Plan::Get { key: self.key(group, rng) };
         }
         let count = if rng.chance(100) { rng.range(2..4) } else { 1 };
-        Plan::Write((0..count).map(|_| self.change(rng, seen)).collect())
+        Plan::Write((0..count).map(|_| self.change(group, rng, seen)).collect())
     }
 
     /// Every register key that was ever used.
     pub fn keys(&self) -> impl Iterator<Item = String> + '_ {
         let slots = self.slots.iter().enumerate();
-        slots.flat_map(|(slot, &(newest, _))| (0..=newest).map(move |g| key_name(slot, g)))
+        slots
+            .flat_map(move |(slot, &(newest, _))| (0..=newest).map(move |g| self.key_name(slot, g)))
     }
 
-    fn change(&mut self, rng: &mut Rng, seen: &dyn Fn(&str) -> Option<Bytes>) -> Change {
-        let key = self.key(rng);
+    fn change(
+        &mut self,
+        group: usize,
+        rng: &mut Rng,
+        seen: &dyn Fn(&str) -> Option<Bytes>,
+    ) -> Change {
+        let key = self.key(group, rng);
         match rng.below(40) {
             0..=15 => Change::Put(key, self.value(rng)),
             16..=21 => Change::Delete(key),
@@ -139,16 +171,16 @@ impl Workload {
                 Change::Swap(key, expect, self.value(rng))
             }
             30..=35 => Change::PutIfAbsent(key, self.value(rng)),
-            36 | 37 => self.delete_range(rng),
-            38 => Change::HashState,
-            _ => self.batch(rng, key),
+            36 | 37 => self.delete_range(group, rng),
+            38 => Change::HashState(RegionId(group as u64 + 1)),
+            _ => self.batch(group, rng, key),
         }
     }
 
     /// Two registers at once, never the same one twice: a history has one effect per operation.
-    fn batch(&mut self, rng: &mut Rng, key: String) -> Change {
+    fn batch(&mut self, group: usize, rng: &mut Rng, key: String) -> Change {
         let mut changes = vec![(key, Some(self.value(rng)))];
-        let other = self.key(rng);
+        let other = self.key(group, rng);
         if changes[0].0 != other {
             let value = rng.chance(700).then(|| self.value(rng));
             changes.push((other, value));
@@ -157,21 +189,32 @@ impl Workload {
     }
 
     /// The newest generations of a slot: neighbours, and none newer can come between.
-    fn delete_range(&mut self, rng: &mut Rng) -> Change {
-        let slot = rng.index(self.slots.len());
+    fn delete_range(&mut self, group: usize, rng: &mut Rng) -> Change {
+        let slot = self.slot(group, rng);
         let newest = self.slots[slot].0;
         let oldest = newest.saturating_sub(rng.below(RANGE_KEYS_MAX));
-        Change::DeleteRange((oldest..=newest).map(|g| key_name(slot, g)).collect())
+        Change::DeleteRange((oldest..=newest).map(|g| self.key_name(slot, g)).collect())
     }
 
-    fn key(&mut self, rng: &mut Rng) -> String {
-        let slot = rng.index(self.slots.len());
+    fn slot(&self, group: usize, rng: &mut Rng) -> usize {
+        let slots = (self.slots.len() - group).div_ceil(self.group_count);
+        group + rng.index(slots) * self.group_count
+    }
+
+    fn key(&mut self, group: usize, rng: &mut Rng) -> String {
+        let slot = self.slot(group, rng);
         let (generation, operations) = &mut self.slots[slot];
         if *operations >= KEY_OPERATIONS_MAX {
             (*generation, *operations) = (*generation + 1, 0);
         }
         *operations += 1;
-        key_name(slot, *generation)
+        let generation = *generation;
+        self.key_name(slot, generation)
+    }
+
+    fn key_name(&self, slot: usize, generation: u64) -> String {
+        let group = RegionId((slot % self.group_count) as u64 + 1);
+        format!("{}k{slot}.{generation:04}", prefix(group))
     }
 
     fn value(&mut self, rng: &mut Rng) -> Bytes {
@@ -181,8 +224,4 @@ impl Workload {
         value.resize(value.len() + padding, b'.');
         Bytes::from(value)
     }
-}
-
-fn key_name(slot: usize, generation: u64) -> String {
-    format!("k{slot}.{generation:04}")
 }

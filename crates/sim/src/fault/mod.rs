@@ -4,7 +4,7 @@
 
 mod nemesis;
 
-pub use nemesis::{End, Nemesis};
+pub use nemesis::{End, Nemesis, Strike};
 
 /// A fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -21,7 +21,7 @@ pub enum Fault {
     DeafLeader,
     /// A leader is heard by nobody, but hears all.
     MuteLeader,
-    /// Two stores cannot hear each other; the third hears both.
+    /// Two stores cannot hear each other; the others hear both.
     Bridge,
     /// A client cannot reach one store.
     ClientCut,
@@ -29,7 +29,7 @@ pub enum Fault {
     CrashOne,
     /// A store that leads loses power.
     CrashLeader,
-    /// Two stores lose power at once.
+    /// Most stores lose power at once.
     CrashMajority,
     /// All stores lose power at once.
     CrashAll,
@@ -39,10 +39,30 @@ pub enum Fault {
     PauseLeader,
     /// A disk becomes slow.
     SlowDisk,
+    /// A write of a log fails.
+    FailWrite,
+    /// A sync of a log fails.
+    FailSync,
+    /// A store restarts and cannot read its log at first.
+    FailRead,
+    /// An engine fails.
+    FailEngine,
+    /// A disk has no more room.
+    FullDisk,
+    /// A log is damaged on the medium.
+    RotDisk,
+    /// A write of a log lands elsewhere.
+    MisdirectWrite,
+    /// A link carries nothing for a while, and then all of it.
+    Clog,
+    /// All links of a store do, each as long as it likes.
+    Swizzle,
     /// Every link loses half of its packets for a while.
     LossBurst,
     /// An operator moves leadership.
     Transfer,
+    /// An operator takes votes away and gives them back.
+    ChangeRoles,
     /// A wall clock jumps.
     WallStep,
     /// A client dies with its operations under way; another comes in its place.
@@ -50,6 +70,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// A store may be gone for good after it.
+    pub fn damages(self) -> bool {
+        matches!(self, Self::RotDisk | Self::MisdirectWrite)
+    }
+
     /// All faults.
     pub const ALL: &'static [Self] = &[
         Self::IsolateOne,
@@ -67,8 +92,18 @@ impl Fault {
         Self::PauseOne,
         Self::PauseLeader,
         Self::SlowDisk,
+        Self::FailWrite,
+        Self::FailSync,
+        Self::FailRead,
+        Self::FailEngine,
+        Self::FullDisk,
+        Self::RotDisk,
+        Self::MisdirectWrite,
+        Self::Clog,
+        Self::Swizzle,
         Self::LossBurst,
         Self::Transfer,
+        Self::ChangeRoles,
         Self::WallStep,
         Self::ClientCrash,
     ];

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use kontiki_testkit::Rng;
-use kontiki_types::{Moment, StoreId};
+use kontiki_types::{MembershipChange, Moment, PeerChange, RegionId, StoreId};
 
 use crate::env::Happening;
-use crate::limits::STORE_COUNT;
-use crate::machine::Machine;
+use crate::machine::{DiskFault, Machine};
 use crate::marks::Mark;
 use crate::network::{Address, exponential};
+use crate::options::FaultOptions;
 use crate::world::World;
 
 use super::Fault;
@@ -36,25 +36,47 @@ pub enum End {
     Unblock(Vec<(Address, Address)>),
     /// The disk of this store is quick again.
     QuickDisk(StoreId),
+    /// The disk of this store has room again.
+    Room(StoreId),
     /// Loss is what it was.
     Burst,
 }
 
+/// A fault that struck.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Strike {
+    /// Its number in the run.
+    pub number: u64,
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub fault: Fault,
+}
+
 /// The source of all faults.
+///
+/// Moments and faults have streams of their own, and each fault has one: a strike that a schedule
+/// leaves out changes nothing about the others.
 #[derive(Debug)]
 pub struct Nemesis {
+    root: Rng,
+    moments: Rng,
+    /// Of the strike under way.
     rng: Rng,
+    count: u64,
+    strikes: Vec<Strike>,
 }
 
 impl Nemesis {
     /// A nemesis with its own randomness.
-    pub fn new(rng: Rng) -> Self {
-        Self { rng }
+    pub fn new(root: Rng) -> Self {
+        let moments = root.fork("moments");
+        Self { rng: root.clone(), root, moments, count: 0, strikes: Vec::new() }
     }
 
     /// When the next fault strikes, from now: never in the calm part of a minute.
     pub fn next_strike(&mut self, now: Moment, mean: Duration) -> Duration {
-        let wait = exponential(&mut self.rng, mean);
+        let wait = exponential(&mut self.moments, mean);
         let into_minute = (now + wait).0 % micros(MINUTE);
         if into_minute < micros(STORM) {
             return wait;
@@ -62,15 +84,29 @@ impl Nemesis {
         wait + Duration::from_micros(micros(MINUTE) - into_minute)
     }
 
+    /// Every fault that struck.
+    pub fn strikes(&self) -> &[Strike] {
+        &self.strikes
+    }
+
+    /// The next strike begins; nothing if it is left out.
+    fn begin(&mut self, at: Moment, options: &FaultOptions) -> Option<Fault> {
+        let number = self.count;
+        self.count += 1;
+        self.rng = self.root.fork(&format!("strike {number}"));
+        let fault = *self.rng.pick(&options.hat);
+        let is_kept = options.kept.as_ref().is_none_or(|kept| kept.contains(&number));
+        is_kept.then(|| {
+            self.strikes.push(Strike { number, at, fault });
+            fault
+        })
+    }
+
     fn up_to(&mut self, longest: Duration) -> Duration {
         let micros = micros(longest);
         // A quarter of them short: a fault that ends before anybody noticed is a case of its own.
         let micros = if self.rng.chance(250) { micros / 20 } else { micros };
         Duration::from_micros(self.rng.below(micros + 1) + 1)
-    }
-
-    fn any_store(&mut self) -> StoreId {
-        StoreId(1 + self.rng.below(STORE_COUNT as u64))
     }
 }
 
@@ -80,12 +116,14 @@ impl World {
         let mean = self.env.options.faults.every_mean;
         let next = self.nemesis.next_strike(self.env.now, mean);
         self.env.after(next, Happening::Strike);
-        let fault = *self.nemesis.rng.pick(&self.env.options.faults.hat);
+        let Some(fault) = self.nemesis.begin(self.env.now, &self.env.options.faults) else {
+            return;
+        };
         self.env.trace.mix(fault as u64);
         self.env.tell(format_args!("fault {fault:?}"));
         match fault {
             Fault::IsolateOne => {
-                let store = self.nemesis.any_store();
+                let store = self.any_store();
                 self.cut_stores(store, true, true);
             }
             Fault::IsolateLeader => {
@@ -109,10 +147,10 @@ impl World {
                 let leader = self.leader_or_any();
                 self.crash(&[Some(leader)]);
             }
-            Fault::CrashMajority => self.crash_some(2),
-            Fault::CrashAll => self.crash_some(STORE_COUNT as u64),
+            Fault::CrashMajority => self.crash_some(self.store_count() / 2 + 1),
+            Fault::CrashAll => self.crash_some(self.store_count()),
             Fault::PauseOne => {
-                let store = self.nemesis.any_store();
+                let store = self.any_store();
                 self.pause(store);
             }
             Fault::PauseLeader => {
@@ -120,13 +158,46 @@ impl World {
                 self.pause(store);
             }
             Fault::SlowDisk => self.slow_disk(),
+            Fault::FailWrite
+            | Fault::FailSync
+            | Fault::FailRead
+            | Fault::FailEngine
+            | Fault::FullDisk
+            | Fault::RotDisk
+            | Fault::MisdirectWrite => self.strike_disk(fault),
+            Fault::Clog => self.clog(1),
+            Fault::Swizzle => self.clog(usize::MAX),
             Fault::LossBurst => self.burst(),
             Fault::Transfer => self.transfer(),
+            Fault::ChangeRoles => self.change_roles(),
             Fault::WallStep => self.step_wall(),
             Fault::ClientCrash => {
                 let client = self.nemesis.rng.index(self.clients.len());
                 self.clients[client].crash(&mut self.env);
             }
+        }
+    }
+
+    /// A fault of a disk strikes.
+    fn strike_disk(&mut self, fault: Fault) {
+        let store = self.any_store();
+        let machine = &mut self.machines[World::index_of(store)];
+        let env = &mut self.env;
+        match fault {
+            Fault::FailWrite => machine.spoil(DiskFault::FailWrite, env),
+            Fault::FailSync => machine.spoil(DiskFault::FailSync, env),
+            Fault::FailRead => {
+                machine.spoil(DiskFault::FailRead, env);
+                self.power_off(store);
+            }
+            Fault::FailEngine => machine.spoil(DiskFault::FailEngine, env),
+            Fault::FullDisk => {
+                machine.spoil(DiskFault::Full, env);
+                self.end_later(End::Room(store));
+            }
+            Fault::RotDisk => machine.spoil(DiskFault::Rot, env),
+            Fault::MisdirectWrite => machine.spoil(DiskFault::Misdirect, env),
+            other => panic!("{other:?} is no fault of a disk"),
         }
     }
 
@@ -140,19 +211,37 @@ impl World {
                 }
             }
             End::QuickDisk(store) => self.machine(store).set_slowness(1),
+            End::Room(store) => self.machine(store).make_room(),
             End::Burst => self.env.network.set_burst(0),
         }
     }
 
+    fn store_count(&self) -> u64 {
+        self.machines.len() as u64
+    }
+
+    fn any_store(&mut self) -> StoreId {
+        StoreId(1 + self.nemesis.rng.below(self.machines.len() as u64))
+    }
+
+    fn any_group(&mut self) -> RegionId {
+        self.nemesis.rng.pick(self.env.cluster.regions()).id
+    }
+
     fn leader_or_any(&mut self) -> StoreId {
-        let leader = self.machines.iter().find(|machine| machine.leads());
-        leader.map_or_else(|| self.nemesis.any_store(), Machine::id)
+        let group = self.any_group();
+        self.leader_of(group).unwrap_or_else(|| self.any_store())
+    }
+
+    fn leader_of(&self, group: RegionId) -> Option<StoreId> {
+        let leaders = self.machines.iter().filter(|machine| machine.leads(group));
+        leaders.max_by_key(|machine| machine.led_term(group)).map(Machine::id)
     }
 
     fn cut_stores(&mut self, store: StoreId, is_deaf: bool, is_mute: bool) {
         let mut links = Vec::new();
         let me = Address::Store(store);
-        for other in (1..=STORE_COUNT as u64).map(StoreId).filter(|&other| other != store) {
+        for other in self.env.cluster.stores().filter(|&other| other != store) {
             let other = Address::Store(other);
             links.extend(is_mute.then_some((me, other)));
             links.extend(is_deaf.then_some((other, me)));
@@ -161,9 +250,9 @@ impl World {
     }
 
     fn cut_off(&mut self) {
-        let store = self.nemesis.any_store();
+        let store = self.any_store();
         let me = Address::Store(store);
-        let stores = (1..=STORE_COUNT as u64).map(|n| Address::Store(StoreId(n)));
+        let stores = self.env.cluster.stores().map(Address::Store);
         let clients = (0..self.clients.len()).map(Address::Client);
         let others = stores.chain(clients).filter(|&other| other != me);
         let links = others.flat_map(|other| [(me, other), (other, me)]).collect();
@@ -171,8 +260,8 @@ impl World {
     }
 
     fn cut_pair(&mut self, is_both_ways: bool) {
-        let one = self.nemesis.any_store();
-        let other = StoreId(one.0 % STORE_COUNT as u64 + 1);
+        let one = self.any_store();
+        let other = StoreId(one.0 % self.store_count() + 1);
         let (one, other) = (Address::Store(one), Address::Store(other));
         let mut links = vec![(one, other)];
         links.extend(is_both_ways.then_some((other, one)));
@@ -181,7 +270,7 @@ impl World {
 
     fn cut_client(&mut self) {
         let client = Address::Client(self.nemesis.rng.index(self.clients.len()));
-        let store = Address::Store(self.nemesis.any_store());
+        let store = Address::Store(self.any_store());
         self.block_for_a_while(vec![(client, store), (store, client)]);
     }
 
@@ -189,21 +278,19 @@ impl World {
         for &(from, to) in &links {
             self.env.network.block(from, to);
         }
-        let longest = self.env.options.faults.partition_max;
-        let time = self.nemesis.up_to(longest);
-        self.env.after(time, Happening::End(End::Unblock(links)));
+        self.end_later(End::Unblock(links));
     }
 
     fn crash_some(&mut self, count: u64) {
-        let first = self.nemesis.any_store();
-        let stores: Vec<_> =
-            (0..count).map(|n| Some(StoreId((first.0 + n) % STORE_COUNT as u64 + 1))).collect();
+        let first = self.any_store();
+        let all = self.store_count();
+        let stores: Vec<_> = (0..count).map(|n| Some(StoreId((first.0 + n) % all + 1))).collect();
         self.crash(&stores);
     }
 
     fn crash(&mut self, stores: &[Option<StoreId>]) {
         for store in stores {
-            let store = store.unwrap_or_else(|| self.nemesis.any_store());
+            let store = store.unwrap_or_else(|| self.any_store());
             if self.nemesis.rng.chance(FUSES) {
                 self.machine(store).light_fuse();
             } else {
@@ -223,30 +310,64 @@ impl World {
     }
 
     fn slow_disk(&mut self) {
-        let store = self.nemesis.any_store();
+        let store = self.any_store();
         let factor = self.env.options.faults.slow_factor;
         self.machine(store).set_slowness(factor);
-        let longest = self.env.options.faults.partition_max;
-        let time = self.nemesis.up_to(longest);
-        self.env.after(time, Happening::End(End::QuickDisk(store)));
+        self.end_later(End::QuickDisk(store));
     }
 
     fn burst(&mut self) {
         self.env.network.set_burst(BURST_LOSS);
+        self.end_later(End::Burst);
+    }
+
+    /// A fault ends some time from now.
+    fn end_later(&mut self, end: End) {
         let longest = self.env.options.faults.partition_max;
         let time = self.nemesis.up_to(longest);
-        self.env.after(time, Happening::End(End::Burst));
+        self.env.after(time, Happening::End(end));
+    }
+
+    /// Links into a store, at most so many, hold back what they carry.
+    fn clog(&mut self, links_max: usize) {
+        let store = self.any_store();
+        let mut others: Vec<_> = self.env.cluster.stores().filter(|&s| s != store).collect();
+        self.nemesis.rng.shuffle(&mut others);
+        let longest = self.env.options.faults.partition_max;
+        for other in others.into_iter().take(links_max) {
+            let until = self.env.now + self.nemesis.up_to(longest);
+            self.env.network.clog(Address::Store(other), Address::Store(store), until);
+        }
+        self.env.marks.hit(Mark::LinkClogged);
     }
 
     fn transfer(&mut self) {
-        let leader = self.leader_or_any();
-        let to = self.nemesis.any_store();
+        let group = self.any_group();
+        let leader = self.leader_of(group).unwrap_or_else(|| self.any_store());
+        let to = self.any_store();
         let index = World::index_of(leader);
-        self.machines[index].transfer_leadership(to, &mut self.env);
+        self.machines[index].transfer_leadership(group, to, &mut self.env);
+    }
+
+    /// A voter of a group becomes a learner; where there is one, it gets its vote back, and another
+    /// may lose its own by the same change, which is then a joint one.
+    fn change_roles(&mut self) {
+        let group = self.any_group();
+        let Some(leader) = self.leader_of(group) else { return };
+        let index = World::index_of(leader);
+        let Some(node) = self.machines[index].node(group) else { return };
+        let voters: Vec<_> = node.membership().incoming().collect();
+        let learner = node.membership().peers().map(|peer| peer.id).find(|id| !voters.contains(id));
+        let mut steps: Vec<_> = learner.into_iter().map(PeerChange::Promote).collect();
+        if steps.is_empty() || self.nemesis.rng.chance(500) {
+            steps.push(PeerChange::Demote(*self.nemesis.rng.pick(&voters)));
+        }
+        let change = MembershipChange::new(steps);
+        self.machines[index].change_membership(group, change, &mut self.env);
     }
 
     fn step_wall(&mut self) {
-        let store = self.nemesis.any_store();
+        let store = self.any_store();
         let by = i64::try_from(self.nemesis.rng.below(2 * WALL_STEP_MS_MAX)).expect("minutes");
         let by = by - i64::try_from(WALL_STEP_MS_MAX).expect("minutes");
         self.env.marks.hit(Mark::WallJumped);

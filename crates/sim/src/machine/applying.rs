@@ -11,11 +11,11 @@ use kontiki_types::{RegionId, SnapshotMeta, StoreId};
 use crate::env::{Env, Work};
 use crate::limits::HASH_EVERY_ENTRIES;
 use crate::marks::Mark;
-use crate::mutant::Mutant;
+use crate::mutant::Outside;
 use crate::network::exponential;
 use crate::violation::Rule;
 
-use super::{Machine, REGION};
+use super::Machine;
 
 impl Machine {
     /// Hands tasks to the apply worker.
@@ -63,6 +63,11 @@ impl Machine {
             }
         }
         let events = std::mem::take(&mut round.events);
+        let applied = events.iter().filter_map(|event| match event {
+            Event::Applied { group, .. } | Event::SnapshotInstalled { group, .. } => Some(*group),
+            _ => None,
+        });
+        self.running().applied.extend(applied);
         self.tell_shard(events, env);
         self.running().round = round;
     }
@@ -143,7 +148,7 @@ impl Machine {
     }
 
     fn sync_engine(&mut self, env: &mut Env) {
-        if env.options.is_mutant(Mutant::CompactUnsynced) {
+        if env.options.is_mutant(Outside::EngineSyncLies) {
             return;
         }
         if let Err(error) = self.running().engine.sync() {
@@ -158,32 +163,37 @@ impl Machine {
             return;
         }
         let id = self.id;
-        let running = self.running();
-        let Some(cell) = running.descriptors.get(REGION) else { return };
-        for state in cell.state_hashes() {
-            let judged = env.safety.on_state_hash(id, state.applied, state.hash);
-            env.judge(judged);
-        }
-        // While rows are replaced they are of no applied position: after a crash in a range delete
-        // the worker serves refusals before it goes on with the delete.
-        if cell.is_replacing() {
-            return;
-        }
-        let applied = cell.applied();
-        if applied == running.hashed_at || !applied.0.is_multiple_of(HASH_EVERY_ENTRIES) {
-            return;
-        }
-        running.hashed_at = applied;
-        if let Some((index, hash)) = self.state() {
-            env.trace.mix(hash);
-            let judged = env.safety.on_hash(id, index, hash);
-            env.judge(judged);
+        for group in std::mem::take(&mut self.running().applied) {
+            let running = self.running();
+            let Some(cell) = running.descriptors.get(group) else { continue };
+            let compared = running.compared.entry(group).or_default();
+            let fresh = cell.state_hashes().into_iter().filter(|state| state.applied > *compared);
+            let fresh: Vec<_> = fresh.collect();
+            *compared = fresh.last().map_or(*compared, |state| state.applied);
+            for state in fresh {
+                let judged = env.safety.on_state_hash(id, group, state.applied, state.hash);
+                env.judge(judged);
+            }
+            // While rows are replaced they are of no applied position: after a crash in a range
+            // delete the worker serves refusals before it goes on with the delete.
+            let applied = cell.applied();
+            if cell.is_replacing()
+                || !applied.0.is_multiple_of(HASH_EVERY_ENTRIES)
+                || running.hashed_at.insert(group, applied) == Some(applied)
+            {
+                continue;
+            }
+            if let Some((index, hash)) = self.state(group) {
+                env.trace.mix(hash);
+                let judged = env.safety.on_hash(id, group, index, hash);
+                env.judge(judged);
+            }
         }
     }
 
     /// The mistake of a worker that loses the last payload of an entry now and then.
     pub(super) fn spoil_apply(&mut self, entries: &mut [Committed], env: &Env) {
-        if !env.options.is_mutant(Mutant::ApplySkips) || self.id != StoreId(1) {
+        if !env.options.is_mutant(Outside::ApplySkips) || self.id != StoreId(1) {
             return;
         }
         for entry in entries {

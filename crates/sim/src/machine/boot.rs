@@ -1,32 +1,32 @@
 //! The start of a store, in the order of `kontiki-host` and the server: engine, log, interrupted
 //! installs, bringing both together, and only then the first word to anyone.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kontiki_codec::store_ident::StoreIdent;
 use kontiki_engine::Engine;
-use kontiki_log::{Config as LogConfig, Group, Log, Recovered, SimDisk, Tail};
+use kontiki_log::{Config as LogConfig, Group, Log, Record, Recovered, SimDisk, Tail};
 use kontiki_multiraft::{
     Applier, Durability, Effects, GroupSpec, Round, Shard, ShardConfig, StateMachine,
     membership_codec, restore,
 };
 use kontiki_raft::{Config as RaftConfig, Restored};
 use kontiki_store::{Background, Inline, Opened, PendingInstall, Replica, Tuning, bootstrap, open};
-use kontiki_types::{ClusterId, Index, Peer, PeerId, PeerRole, Position, StoreId};
+use kontiki_types::{ClusterId, Position, RegionId};
 
-use crate::check::ShadowLog;
+use crate::check::{Logs, ShadowLog};
+use crate::cluster::peer_of;
 use crate::env::Env;
-use crate::limits::STORE_COUNT;
 use crate::marks::Mark;
-use crate::mutant::Mutant;
+use crate::mutant::Outside;
 use crate::options::StoreOptions;
 
+use super::Machine;
 use super::fuse::FusedEngine;
 use super::running::Running;
 use super::streams::Streams;
 use super::writer::Writer;
-use super::{Machine, REGION};
 
 /// The cluster of every run.
 pub(super) const CLUSTER: ClusterId = ClusterId(77);
@@ -49,6 +49,12 @@ impl Machine {
                 // The first turn logs what a new group needs and plans the first deadline.
                 self.turn(env);
             }
+            // The operator replaces it; here it stays away.
+            Err(why) if self.ailments.is_damaged() => {
+                env.tell(format_args!("{} is damaged: {why}", self.id));
+                env.marks.hit(Mark::DamageRefused);
+                self.bury();
+            }
             Err(why) => self.fatal(&format!("start: {why}"), env),
         }
         self.end_work(env);
@@ -57,28 +63,26 @@ impl Machine {
     fn boot(&mut self, env: &mut Env) -> Booted<Running> {
         let sim_engine = Arc::new(FusedEngine::new(self.engine_disk.open()));
         self.light_fuse_at_start(&sim_engine, env);
+        self.fail_start();
         let engine: Arc<dyn Engine> = Arc::clone(&sim_engine) as Arc<dyn Engine>;
         let ident = StoreIdent { cluster: CLUSTER, store: self.id };
         if bootstrap::identity(&*engine).map_err(text)?.is_none() {
-            let region = bootstrap::first_region(peers());
-            bootstrap::bootstrap(&*engine, ident, &[region]).map_err(text)?;
+            let regions = env.cluster.regions_on(self.id);
+            bootstrap::bootstrap(&*engine, ident, &regions).map_err(text)?;
         }
         let background: Arc<dyn Background> = Arc::new(Inline);
         let tuning = tuning(&env.options.store);
         let opened = open::open(&engine, ident, &background, tuning).map_err(text)?;
-        let Opened { replicas, descriptors, pending_installs } = opened;
-        let mut replica = replicas.into_iter().next().ok_or("the region is gone")?;
+        let Opened { mut replicas, descriptors, pending_installs } = opened;
         let (mut log, mut recovered) = self.recover_log(env)?;
-        self.resume_install(&mut replica, pending_installs, env)?;
-
-        let (mut applied, membership) = (replica.applied(), replica.membership());
-        let found = recovered.groups.remove(&REGION);
-        mark_distance(found.as_ref(), applied, env);
-        if env.options.is_mutant(Mutant::ApplyTwice) {
-            applied = earlier(found.as_ref(), applied);
+        self.resume_installs(&mut replicas, pending_installs, env)?;
+        let mut groups = Vec::new();
+        let mut records = Vec::new();
+        for replica in &replicas {
+            let (restored, more) = bring_together(replica, &mut recovered, env)?;
+            groups.push((replica.region().id, restored));
+            records.extend(more);
         }
-        let (restored, records) =
-            restore(REGION, found, applied, &membership).map_err(|error| error.to_string())?;
         if !records.is_empty() {
             log.write(&records).map_err(text)?;
             log.sync().map_err(text)?;
@@ -86,9 +90,11 @@ impl Machine {
             env.judge(judged);
         }
         self.spools.clear();
-        let shard = self.shard(restored, env);
+        let shard = self.shard(groups, env);
         let mut applier = Applier::new();
-        applier.add(REGION, Box::new(replica));
+        for replica in replicas {
+            applier.add(replica.region().id, Box::new(replica));
+        }
         Ok(Running {
             shard,
             effects: Effects::default(),
@@ -106,7 +112,10 @@ impl Machine {
             callers: BTreeMap::new(),
             next_token: 0,
             streams: Streams::default(),
-            hashed_at: Index(0),
+            applied: BTreeSet::new(),
+            compared: BTreeMap::new(),
+            hashed_at: BTreeMap::new(),
+            heard: BTreeMap::new(),
         })
     }
 
@@ -124,33 +133,39 @@ impl Machine {
         if matches!(recovered.tail, Tail::Torn { .. }) {
             env.marks.hit(Mark::TornTail);
         }
-        let found = match recovered.groups.get(&REGION) {
-            None => ShadowLog::default(),
-            Some(Group::Whole { hard_state, snapshot, entries }) => ShadowLog::new(
-                snapshot.position,
-                entries.iter().map(|entry| entry.position.term),
-                *hard_state,
-            ),
-            Some(Group::Quarantined { why }) => return Err(format!("quarantined: {why}")),
-        };
-        let unsynced = env.safety.shadow(self.id).written_count();
+        let mut found = Logs::new();
+        for (&group, state) in &recovered.groups {
+            let log = match state {
+                Group::Whole { hard_state, snapshot, entries } => ShadowLog::new(
+                    snapshot.position,
+                    entries.iter().map(|entry| entry.position.term),
+                    *hard_state,
+                ),
+                Group::Quarantined { why } => return Err(format!("{group} quarantined: {why}")),
+            };
+            found.insert(group, log);
+        }
+        let unsynced = env.safety.unsynced_count(self.id);
         match env.safety.on_recovered(self.id, found) {
             Ok(survived) if survived < unsynced => env.marks.hit(Mark::UnsyncedLost),
             Ok(_) => {}
+            Err(violation) if self.ailments.may_forget() => return Err(violation.what),
             Err(violation) => env.fail(violation.rule, violation.what),
         }
         Ok((log, recovered))
     }
 
-    /// An install that a crash interrupted is run again, as the host does.
-    fn resume_install(
+    /// Installs that a crash interrupted are run again, as the host does.
+    fn resume_installs(
         &mut self,
-        replica: &mut Replica,
+        replicas: &mut [Replica],
         pending: Vec<PendingInstall>,
         env: &mut Env,
     ) -> Booted<()> {
-        for PendingInstall { spool, meta, .. } in pending {
+        for PendingInstall { region, spool, meta } in pending {
             env.tell(format_args!("{} installs {meta:?} again from spool {spool}", self.id));
+            let replica = replicas.iter_mut().find(|replica| replica.region().id == region);
+            let replica = replica.ok_or_else(|| format!("{region} is gone"))?;
             let chunks = self.spools.read(spool).map_err(text)?;
             replica.install(&meta, spool, &mut chunks.into_iter().map(Ok)).map_err(text)?;
             env.marks.hit(Mark::InstallResumed);
@@ -158,7 +173,7 @@ impl Machine {
         Ok(())
     }
 
-    fn shard(&mut self, restored: Restored, env: &Env) -> Shard {
+    fn shard(&mut self, groups: Vec<(RegionId, Restored)>, env: &Env) -> Shard {
         let options = &env.options.store;
         let mut shard = Shard::new(ShardConfig {
             sync_engine_every_bytes: options.sync_engine_every_bytes,
@@ -166,23 +181,35 @@ impl Machine {
             retain_bytes_max: options.retain_bytes_max,
             ..ShardConfig::default()
         });
-        let mut raft = RaftConfig::new(self.peer(), self.rng.next_u64(), membership_codec());
-        raft.election_timeout = options.election_timeout;
-        raft.heartbeat_interval = options.election_timeout / 10;
-        raft.inflight_messages_max = options.inflight_messages;
-        raft.append_bytes_max = options.append_bytes;
         let now = self.clock.local(env.now);
-        let durability = Durability::Engine;
-        shard.add_group(GroupSpec { group: REGION, raft, restored, durability }, now);
+        for (group, restored) in groups {
+            let peer = peer_of(group, self.id);
+            let mut raft = RaftConfig::new(peer, self.rng.next_u64(), membership_codec());
+            raft.election_timeout = options.election_timeout;
+            raft.heartbeat_interval = options.election_timeout / 10;
+            raft.inflight_messages_max = options.inflight_messages;
+            raft.append_bytes_max = options.append_bytes;
+            let durability = Durability::Engine;
+            shard.add_group(GroupSpec { group, raft, restored, durability }, now);
+        }
         shard
     }
 }
 
-/// The bootstrap membership: a voter on each store.
-fn peers() -> Vec<Peer> {
-    (1..=STORE_COUNT as u64)
-        .map(|n| Peer { id: PeerId(n), store: StoreId(n), role: PeerRole::Voter })
-        .collect()
+/// Brings log and engine of one replica together.
+fn bring_together(
+    replica: &Replica,
+    recovered: &mut Recovered,
+    env: &mut Env,
+) -> Booted<(Restored, Vec<Record>)> {
+    let group = replica.region().id;
+    let (mut applied, membership) = (replica.applied(), replica.membership());
+    let found = recovered.groups.remove(&group);
+    mark_distance(found.as_ref(), applied, env);
+    if env.options.is_mutant(Outside::ApplyTwice) {
+        applied = earlier(found.as_ref(), applied);
+    }
+    restore(group, found, applied, &membership).map_err(text)
 }
 
 fn tuning(options: &StoreOptions) -> Tuning {

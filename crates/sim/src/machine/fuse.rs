@@ -19,11 +19,13 @@ pub(super) struct FusedEngine {
     inner: SimEngine,
     /// Writes and syncs until the power goes.
     left: AtomicU64,
+    /// Writes and syncs until one fails.
+    until_error: AtomicU64,
 }
 
 impl FusedEngine {
     pub(super) fn new(inner: SimEngine) -> Self {
-        Self { inner, left: AtomicU64::new(UNLIT) }
+        Self { inner, left: AtomicU64::new(UNLIT), until_error: AtomicU64::new(UNLIT) }
     }
 
     /// After this many more writes and syncs the power is gone.
@@ -31,7 +33,17 @@ impl FusedEngine {
         self.left.store(operations, Ordering::Relaxed);
     }
 
+    /// After this many more writes and syncs one fails, and with it the engine.
+    pub(super) fn fail_after(&self, operations: u64) {
+        self.until_error.store(operations, Ordering::Relaxed);
+    }
+
     fn burn(&self) -> Result<(), Error> {
+        match self.until_error.load(Ordering::Relaxed) {
+            UNLIT => {}
+            0 => return Err(Error::Poisoned { reason: "injected fault".to_owned() }),
+            left => self.until_error.store(left - 1, Ordering::Relaxed),
+        }
         match self.left.load(Ordering::Relaxed) {
             UNLIT => Ok(()),
             0 => Err(Error::Poisoned { reason: "the power is off".to_owned() }),

@@ -17,6 +17,7 @@
 
 mod applying;
 mod boot;
+mod disk;
 mod fuse;
 mod power;
 mod reply;
@@ -31,8 +32,9 @@ use std::time::Duration;
 
 use kontiki_engine::SimDisk as EngineDisk;
 use kontiki_log::SimDisk as LogDisk;
+use kontiki_raft::{Node, RoleKind};
 use kontiki_testkit::Rng;
-use kontiki_types::{Index, Moment, PeerId, RegionId, StoreId, Term};
+use kontiki_types::{Index, Moment, RegionId, StoreId, Term};
 
 use crate::clock::LocalClock;
 use crate::env::{Env, Happening, Work};
@@ -40,13 +42,12 @@ use crate::network::{Address, exponential};
 use crate::violation::Rule;
 use crate::wire::Packet;
 
+use disk::Ailments;
 use running::Running;
 use spool::Spools;
 
-/// The one region of the cluster.
-pub const REGION: RegionId = RegionId(1);
-
 /// A store machine.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Machine {
     id: StoreId,
     /// Grows with every loss of power.
@@ -66,9 +67,15 @@ pub struct Machine {
     is_fused: bool,
     /// The product could not go on at this moment.
     has_failed: bool,
+    /// The process ended by itself, and the machine has power.
+    has_stopped: bool,
     /// It never gets power again.
     is_buried: bool,
+    /// What is wrong with its disks.
+    ailments: Ailments,
 }
+
+pub use disk::DiskFault;
 
 impl Machine {
     /// A machine without power and with empty disks.
@@ -86,7 +93,9 @@ impl Machine {
             slowness: 1,
             is_fused: false,
             has_failed: false,
+            has_stopped: false,
             is_buried: false,
+            ailments: Ailments::default(),
         }
     }
 
@@ -105,27 +114,32 @@ impl Machine {
         self.running.is_some()
     }
 
-    /// Whether its replica thinks that it leads.
-    pub fn leads(&self) -> bool {
-        self.led_term().is_some()
+    /// Whether its replica of this group thinks that it leads.
+    pub fn leads(&self, group: RegionId) -> bool {
+        self.led_term(group).is_some()
     }
 
-    /// The term in which its replica thinks that it leads.
-    pub fn led_term(&self) -> Option<Term> {
-        let node = self.running.as_ref()?.shard.node(REGION)?;
-        (node.role() == kontiki_raft::RoleKind::Leader).then(|| node.term())
+    /// The term in which it thinks so.
+    pub fn led_term(&self, group: RegionId) -> Option<Term> {
+        let node = self.node(group)?;
+        (node.role() == RoleKind::Leader).then(|| node.term())
     }
 
-    /// How far it has applied, and a hash of its rows.
-    pub fn state(&self) -> Option<(Index, u64)> {
-        self.running.as_ref()?.state()
+    /// Its replica of this group, while it has power.
+    pub fn node(&self, group: RegionId) -> Option<&Node> {
+        self.running.as_ref()?.shard.node(group)
     }
 
-    /// In words, how its replica stands.
-    pub fn describe(&self) -> String {
+    /// How far its replica of this group has applied, and a hash of its rows.
+    pub fn state(&self, group: RegionId) -> Option<(Index, u64)> {
+        self.running.as_ref()?.state(group)
+    }
+
+    /// In words, how its replica of this group stands.
+    pub fn describe(&self, group: RegionId) -> String {
         match &self.running {
             None => format!("{} has no power", self.id),
-            Some(running) => format!("{} {:?}", self.id, running.shard.status(REGION)),
+            Some(running) => format!("{} {:?}", self.id, running.shard.status(group)),
         }
     }
 
@@ -149,6 +163,7 @@ impl Machine {
         if self.paused_until.is_some() {
             self.paused_until = Some(env.now);
         }
+        self.heal_disks();
         if self.is_fused {
             self.power_off(env);
         }
@@ -208,7 +223,9 @@ impl Machine {
             Packet::SnapshotTaken { stream, number, ok } => {
                 self.on_snapshot_taken(stream, number, ok, env);
             }
-            Packet::Request { client, call, ask } => self.on_request(client, call, ask, env),
+            Packet::Request { client, call, group, ask } => {
+                self.on_request(client, call, group, ask, env);
+            }
             Packet::Batches { client, stream, batches } => {
                 self.on_batches(client, stream, batches, env);
             }
@@ -233,10 +250,6 @@ impl Machine {
         Address::Store(self.id)
     }
 
-    fn peer(&self) -> PeerId {
-        PeerId(self.id.0)
-    }
-
     fn plan(&self, delay: Duration, work: Work, env: &mut Env) {
         env.after(delay, Happening::Store { store: self.id, life: self.life, work });
     }
@@ -246,11 +259,11 @@ impl Machine {
         exponential(&mut self.rng, mean) * self.slowness
     }
 
-    /// The product says that it cannot go on: the end of the process if the fuse of a disk blew,
+    /// The product says that it cannot go on: the end of the process if a disk gave it a reason,
     /// and a broken promise otherwise. What is under way at this moment still ends.
     fn fatal(&mut self, what: &str, env: &mut Env) {
         env.tell(format_args!("{} cannot go on: {what}", self.id));
-        if self.is_fused {
+        if self.is_fused || self.ailments.is_excuse() {
             self.has_failed = true;
         } else {
             env.fail(Rule::NoError, format!("{}: {what}", self.id));
@@ -260,6 +273,7 @@ impl Machine {
     /// The end of the work of a moment: the process ends if it could not go on.
     fn end_work(&mut self, env: &mut Env) {
         if std::mem::take(&mut self.has_failed) {
+            self.has_stopped = true;
             self.power_off(env);
             self.plan_power_on(env);
         }

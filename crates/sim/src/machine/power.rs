@@ -17,9 +17,12 @@ impl Machine {
     /// Power is lost: what is not durable may be gone, and everything in memory is.
     pub fn power_off(&mut self, env: &mut Env) {
         // While it starts nothing runs yet, but the fuse of a disk may blow.
-        if self.running.is_none() && !self.is_fused {
+        if self.running.is_none() && !self.is_fused && !self.ailments.is_excuse() {
             return;
         }
+        // When only the process ends, what it wrote is in the hands of the system.
+        let only_process = !self.is_fused && self.has_stopped;
+        self.has_stopped = false;
         env.tell(format_args!("{} loses power", self.id));
         self.check_owed(env);
         if self.is_fused {
@@ -30,7 +33,7 @@ impl Machine {
         self.life += 1;
         self.is_fused = false;
         self.paused_until = None;
-        let crash = *self.rng.pick(&[
+        let mut crash = *self.rng.pick(&[
             Crash::Lose,
             Crash::Lose,
             Crash::Keep,
@@ -39,15 +42,20 @@ impl Machine {
             Crash::Subset,
             Crash::Subset,
         ]);
+        if only_process {
+            env.marks.hit(Mark::StoppedByDisk);
+            crash = Crash::Keep;
+        }
         let rng = &mut self.rng;
         self.log_disk.crash(crash, &mut || rng.next_u64());
         self.spools.disk().crash(crash, &mut || rng.next_u64());
         let unsynced = self.engine_disk.unsynced_count();
-        let keep = self.rng.index(unsynced + 1);
+        let keep = if only_process { unsynced } else { self.rng.index(unsynced + 1) };
         if keep < unsynced {
             env.marks.hit(Mark::EngineLostBatches);
         }
         self.engine_disk.crash(keep);
+        self.forget_failures();
     }
 
     /// Power comes back after a while.

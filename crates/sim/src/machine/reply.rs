@@ -9,13 +9,12 @@ use kontiki_client::ask::{Answer as BatchAnswer, AnswerBody, Found, Trouble};
 use kontiki_types::{Outcome, Region, StoreId, Term};
 
 use crate::env::Env;
-use crate::limits::STORE_COUNT;
 use crate::network::Address;
 use crate::wire::{Answer, Packet};
 
+use super::Machine;
 use super::boot::CLUSTER;
-use super::running::Route;
-use super::{Machine, REGION};
+use super::running::{Caller, Route};
 
 /// When a busy store may be asked again.
 const RETRY_AFTER_MS: u32 = 20;
@@ -42,18 +41,19 @@ pub(super) enum Why {
 
 impl Machine {
     /// Sends an answer on its way.
-    pub(super) fn answer(&mut self, client: usize, route: Route, told: Told, env: &mut Env) {
+    pub(super) fn answer(&mut self, caller: &Caller, told: Told, env: &mut Env) {
         let Some(running) = &self.running else { return };
-        let packet = match route {
+        let packet = match caller.route {
             Route::Nobody => return,
             Route::Call(call) => Packet::Reply { call, answer: plain(told) },
             Route::Batch { stream, id } => {
-                let term = running.shard.status(REGION).map_or(Term(0), |status| status.term);
+                let term = running.shard.status(caller.group);
+                let term = term.map_or(Term(0), |status| status.term);
                 let body = self.body(told, term);
                 Packet::Answers { stream, answers: vec![BatchAnswer { id, body }] }
             }
         };
-        env.send(self.address(), Address::Client(client), packet);
+        env.send(self.address(), Address::Client(caller.client), packet);
     }
 
     fn body(&self, told: Told, term: Term) -> AnswerBody {
@@ -83,16 +83,19 @@ impl Machine {
     /// Tells where everything is, as far as this store knows.
     pub(super) fn on_ask_routes(&mut self, client: usize, ask: u64, env: &mut Env) {
         let running = self.running();
-        let Some(cell) = running.descriptors.get(REGION) else { return };
-        let status = running.shard.status(REGION);
-        let region = RegionRoute {
-            region: cell.region().as_ref().clone(),
-            leader: status.as_ref().and_then(|status| status.leader).map(|(_, store)| store),
-            term: status.map_or(Term(0), |status| status.term),
-        };
-        let stores = (1..=STORE_COUNT as u64).map(StoreId);
+        let regions = env.cluster.regions().iter().map(|born| {
+            let cell = running.descriptors.get(born.id);
+            let status = running.shard.status(born.id);
+            RegionRoute {
+                region: cell.map_or_else(|| born.clone(), |cell| cell.region().as_ref().clone()),
+                leader: status.as_ref().and_then(|s| s.leader).map(|(_, store)| store),
+                term: status.map_or(Term(0), |status| status.term),
+            }
+        });
+        let regions = regions.collect();
+        let stores = env.cluster.stores();
         let stores = stores.map(|id| Store { id, address: address(id) }).collect();
-        let routes = Routes { cluster: CLUSTER, stores, regions: vec![region] };
+        let routes = Routes { cluster: CLUSTER, stores, regions };
         env.send(self.address(), Address::Client(client), Packet::Routes { ask, routes });
     }
 }

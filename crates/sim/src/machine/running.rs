@@ -1,17 +1,17 @@
 //! The product inside a machine with power: everything here is lost when the power goes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kontiki_codec::crc;
+use kontiki_codec::keys::user;
 use kontiki_engine::{Direction, Family, Range, Read};
 use kontiki_multiraft::{Applier, ApplyTask, Effects, Event, Round, Shard, Token};
 use kontiki_store::Descriptors;
-use kontiki_types::{Epoch, Index, Moment};
+use kontiki_types::{Epoch, Index, KeyRange, Moment, RegionId, Term};
 
-use super::REGION;
 use super::fuse::FusedEngine;
 use super::streams::Streams;
 use super::writer::Writer;
@@ -38,13 +38,20 @@ pub(super) struct Running {
     pub(super) callers: BTreeMap<Token, Caller>,
     pub(super) next_token: u64,
     pub(super) streams: Streams,
-    /// The last index at which rows were hashed.
-    pub(super) hashed_at: Index,
+    /// Groups that applied something since rows were last hashed.
+    pub(super) applied: BTreeSet<RegionId>,
+    /// The newest state of each group that was hashed by itself and compared.
+    pub(super) compared: BTreeMap<RegionId, Index>,
+    /// The last index at which the rows of each group were hashed.
+    pub(super) hashed_at: BTreeMap<RegionId, Index>,
+    /// When each replica last took in a word of its leader, by its own clock, and in which term.
+    pub(super) heard: BTreeMap<RegionId, (Term, Moment)>,
 }
 
 /// A client that waits.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
+    pub(super) group: RegionId,
     pub(super) client: usize,
     pub(super) route: Route,
     pub(super) what: Asked,
@@ -76,10 +83,11 @@ pub(super) enum Asked {
         /// All of them are answered by "done" when they are.
         is_blind: bool,
     },
-    /// The values of these keys, routed by this epoch.
-    Get(Vec<Bytes>, Epoch),
-    /// A transfer of leadership.
-    Transfer,
+    /// The values of these keys, routed by this epoch; and what was committed, anywhere, when they
+    /// were asked for.
+    Get(Vec<Bytes>, Epoch, Index),
+    /// No answer: it gets one at once, or wants none.
+    Nothing,
 }
 
 impl Running {
@@ -91,31 +99,33 @@ impl Running {
         token
     }
 
-    /// Whether clients wait for writes here.
-    pub(super) fn has_writers(&self) -> bool {
-        self.callers.values().any(|caller| matches!(caller.what, Asked::Write { .. }))
+    /// Whether clients wait for writes of this group here.
+    pub(super) fn has_writers(&self, group: RegionId) -> bool {
+        let is_write = |caller: &Caller| matches!(caller.what, Asked::Write { .. });
+        self.callers.values().any(|caller| caller.group == group && is_write(caller))
     }
 
-    /// How far the region has applied, and a hash of its rows.
-    pub(super) fn state(&self) -> Option<(Index, u64)> {
-        let cell = self.descriptors.get(REGION)?;
-        Some((cell.applied(), hash_rows(self.engine.as_ref())))
+    /// How far a region has applied, and a hash of its rows.
+    pub(super) fn state(&self, group: RegionId) -> Option<(Index, u64)> {
+        let cell = self.descriptors.get(group)?;
+        let region = cell.region();
+        let KeyRange { start, end } = user::region_rows(&region.range);
+        Some((cell.applied(), hash_rows(self.engine.as_ref(), &Range { start, end })))
     }
 }
 
-/// A hash of all rows of the default family, whatever region they belong to.
-fn hash_rows(engine: &FusedEngine) -> u64 {
+/// A hash of the rows in a range.
+fn hash_rows(engine: &FusedEngine, range: &Range) -> u64 {
     let mut hash = 0;
     let mut mix = |bytes: &[u8]| {
         let crc = u64::from(crc::salted(hash, bytes));
         hash = (hash ^ crc).wrapping_mul(0x9fb2_1c65_1e98_df25).rotate_left(29);
     };
-    let scanned =
-        engine.scan(Family::Default, &Range::all(), Direction::Forward, &mut |key, value| {
-            mix(key);
-            mix(value);
-            ControlFlow::Continue(())
-        });
+    let scanned = engine.scan(Family::Default, range, Direction::Forward, &mut |key, value| {
+        mix(key);
+        mix(value);
+        ControlFlow::Continue(())
+    });
     scanned.expect("the engine of a running machine can be read");
     hash
 }

@@ -7,33 +7,65 @@ use bytes::Bytes;
 use kontiki_client::ask::{Body, Outgoing, Read};
 use kontiki_codec::command;
 use kontiki_multiraft::{Event, Refused, Token};
+use kontiki_raft::RoleKind;
 use kontiki_store::{ProposeError, ReadError, RegionReader, propose};
-use kontiki_types::{Command, Epoch, Header, Outcome, ReadMode, Refusal, StoreId, WriteBatch};
+use kontiki_types::{
+    Command, Epoch, Header, Index, MembershipChange, Outcome, ReadMode, Refusal, RegionId, StoreId,
+    WriteBatch,
+};
 
 use crate::env::Env;
 use crate::marks::Mark;
-use crate::mutant::Mutant;
+use crate::mutant::Outside;
+use crate::violation::Rule;
 use crate::wire::Ask;
 
+use super::Machine;
 use super::reply::{Told, Why};
-use super::running::{Asked, Caller, Route};
-use super::{Machine, REGION};
+use super::running::{Asked, Caller, Route, Running};
 
 /// Callers that may wait at once; more are told that the store is busy.
 const CALLERS_MAX: usize = 64;
 
+/// Whose request it is, and about which group.
+#[derive(Clone, Copy)]
+struct From {
+    group: RegionId,
+    client: usize,
+    route: Route,
+}
+
+impl From {
+    /// The operator of the simulation, who does not wait.
+    fn nobody(group: RegionId) -> Self {
+        Self { group, client: 0, route: Route::Nobody }
+    }
+
+    fn asking(self, what: Asked) -> Caller {
+        let Self { group, client, route } = self;
+        Caller { group, client, route, what }
+    }
+}
+
 impl Machine {
     /// A client of the simulator's own asks.
-    pub(super) fn on_request(&mut self, client: usize, call: u64, ask: Ask, env: &mut Env) {
-        let route = Route::Call(call);
+    pub(super) fn on_request(
+        &mut self,
+        client: usize,
+        call: u64,
+        group: RegionId,
+        ask: Ask,
+        env: &mut Env,
+    ) {
+        let from = From { group, client, route: Route::Call(call) };
         match ask {
-            Ask::Write(batch) => self.on_write(client, route, batch, env),
+            Ask::Write(batch) => self.on_write(from, batch, env),
             Ask::Get { key, epoch, is_follower_fine } => {
-                if is_follower_fine || self.leads() {
-                    self.on_get(client, route, vec![key], epoch, env);
+                if is_follower_fine || self.leads(group) {
+                    self.on_get(from, vec![key], epoch, env);
                 } else {
-                    let leader = self.known_leader();
-                    self.answer(client, route, Told::Not(Why::NotLeader(leader)), env);
+                    let leader = self.known_leader(group);
+                    self.turn_away(from, Why::NotLeader(leader), env);
                 }
             }
         }
@@ -47,66 +79,68 @@ impl Machine {
         batches: Vec<Outgoing>,
         env: &mut Env,
     ) {
-        for Outgoing { id, epoch, body, .. } in batches {
-            let route = Route::Batch { stream, id };
+        for Outgoing { id, region: group, epoch, body, .. } in batches {
+            let from = From { group, client, route: Route::Batch { stream, id } };
             match body {
                 Body::Writes { client: session, lowest, open, commands } => {
                     let header = Header { client: session, lowest, open, epoch, wall_ms: 0 };
-                    self.on_write(client, route, WriteBatch { header, commands }, env);
+                    self.on_write(from, WriteBatch { header, commands }, env);
                 }
                 Body::Reads { reads, .. } => {
                     let keys = reads.into_iter().filter_map(|read| match read {
                         Read::Get(key) => Some(key),
                         Read::Scan(_) => None,
                     });
-                    self.on_get(client, route, keys.collect(), epoch, env);
+                    self.on_get(from, keys.collect(), epoch, env);
                 }
             }
         }
     }
 
-    fn on_write(&mut self, client: usize, route: Route, mut batch: WriteBatch, env: &mut Env) {
+    fn on_write(&mut self, from: From, mut batch: WriteBatch, env: &mut Env) {
         if self.is_full() {
-            return self.answer(client, route, Told::Not(Why::Busy), env);
+            return self.turn_away(from, Why::Busy, env);
         }
-        let region = self.running().descriptors.get(REGION).map(|cell| cell.region());
+        let group = from.group;
+        let region = self.running().descriptors.get(group).map(|cell| cell.region());
         if let Err(error) = propose::check(region.as_deref(), &batch) {
             let why = match error {
                 ProposeError::EpochNotMatch { current }
                 | ProposeError::KeyNotInRegion { current } => Why::EpochNotMatch(current),
+                ProposeError::RegionNotFound => Why::NotLeader(None),
                 error => Why::Invalid(error.to_string()),
             };
-            return self.answer(client, route, Told::Not(why), env);
+            return self.turn_away(from, why, env);
         }
         batch.header.wall_ms = self.clock.wall_ms(env.now);
         let what = Asked::Write {
             commands: batch.commands.len(),
             is_blind: batch.commands.iter().all(|(_, command)| is_blind(command)),
         };
-        let token = self.running().add_caller(Caller { client, route, what });
+        let token = self.running().add_caller(from.asking(what));
         let payload = command::to_bytes(&batch);
-        let event = Event::Propose { group: REGION, payload, token, expected_term: None };
+        let event = Event::Propose { group, payload, token, expected_term: None };
         self.tell_shard([event], env);
     }
 
-    fn on_get(
-        &mut self,
-        client: usize,
-        route: Route,
-        keys: Vec<Bytes>,
-        epoch: Epoch,
-        env: &mut Env,
-    ) {
+    fn on_get(&mut self, from: From, keys: Vec<Bytes>, epoch: Epoch, env: &mut Env) {
         if self.is_full() {
-            return self.answer(client, route, Told::Not(Why::Busy), env);
+            return self.turn_away(from, Why::Busy, env);
         }
-        if env.options.is_mutant(Mutant::ReadUnconfirmed) {
-            let told = self.read(&keys, epoch, env);
-            return self.answer(client, route, told, env);
+        let group = from.group;
+        if env.options.is_mutant(Outside::ReadUnconfirmed) {
+            let told = self.read(group, &keys, epoch, env);
+            return self.answer(&from.asking(Asked::Nothing), told, env);
         }
-        let what = Asked::Get(keys, epoch);
-        let token = self.running().add_caller(Caller { client, route, what });
-        self.tell_shard([Event::Read { group: REGION, token, mode: ReadMode::Index }], env);
+        let committed = env.safety.committed(group);
+        let token = self.running().add_caller(from.asking(Asked::Get(keys, epoch, committed)));
+        let by_lease = self.rng.chance(env.options.workload.lease_reads);
+        let mode = if by_lease { ReadMode::Lease } else { ReadMode::Index };
+        self.tell_shard([Event::Read { group, token, mode }], env);
+    }
+
+    fn turn_away(&mut self, from: From, why: Why, env: &mut Env) {
+        self.answer(&from.asking(Asked::Nothing), Told::Not(why), env);
     }
 
     fn is_full(&mut self) -> bool {
@@ -123,24 +157,38 @@ impl Machine {
             }
             Err(error) => Told::Not(Why::Invalid(format!("reply: {error}"))),
         };
-        self.answer(caller.client, caller.route, told, env);
+        self.answer(&caller, told, env);
     }
 
     /// A caller may read now.
     pub(super) fn serve_read(&mut self, token: Token, env: &mut Env) {
-        let leads = self.leads();
-        let Some(caller) = self.running().callers.remove(&token) else { return };
-        let Asked::Get(keys, epoch) = caller.what else { return };
-        if !leads {
+        let Some(mut caller) = self.running().callers.remove(&token) else { return };
+        let what = std::mem::replace(&mut caller.what, Asked::Nothing);
+        let Asked::Get(keys, epoch, committed) = what else { return };
+        self.judge_read(caller.group, committed, env);
+        if !self.leads(caller.group) {
             env.marks.hit(Mark::FollowerRead);
         }
-        let told = self.read(&keys, epoch, env);
-        self.answer(caller.client, caller.route, told, env);
+        let told = self.read(caller.group, &keys, epoch, env);
+        self.answer(&caller, told, env);
     }
 
-    fn read(&mut self, keys: &[Bytes], epoch: Epoch, env: &mut Env) -> Told {
+    /// A confirmed read sees everything that was committed when it was asked for, by whichever
+    /// leader: an old one must have found out that it leads no more.
+    fn judge_read(&mut self, group: RegionId, committed: Index, env: &mut Env) {
+        let applied = self.running().descriptors.get(group).map(|cell| cell.applied());
+        if let Some(applied) = applied.filter(|&applied| applied < committed) {
+            let what = format!(
+                "{} serves a read of {group} at {applied}, asked when {committed} was committed",
+                self.id
+            );
+            env.fail(Rule::ReadIsFresh, what);
+        }
+    }
+
+    fn read(&mut self, group: RegionId, keys: &[Bytes], epoch: Epoch, env: &mut Env) -> Told {
         let running = self.running();
-        let Some(cell) = running.descriptors.get(REGION) else {
+        let Some(cell) = running.descriptors.get(group) else {
             return Told::Not(Why::NotLeader(None));
         };
         let reader = RegionReader::new(&cell, running.engine.as_ref());
@@ -176,36 +224,58 @@ impl Machine {
             Refused::LeadershipLost | Refused::ChangeFailed(_) => Why::Lost,
             Refused::ReadFailed => Why::ReadFailed,
         };
-        self.answer(caller.client, caller.route, Told::Not(why), env);
+        self.answer(&caller, Told::Not(why), env);
     }
 
     /// An operator wants another leader.
-    pub fn transfer_leadership(&mut self, to: StoreId, env: &mut Env) {
+    pub fn transfer_leadership(&mut self, group: RegionId, to: StoreId, env: &mut Env) {
         if self.running.is_none() {
             return;
         }
-        let caller = Caller { client: 0, route: Route::Nobody, what: Asked::Transfer };
-        let token = self.running().add_caller(caller);
-        self.tell_shard([Event::Transfer { group: REGION, to: Some(to), token }], env);
+        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing));
+        self.tell_shard([Event::Transfer { group, to: Some(to), token }], env);
+    }
+
+    /// An operator wants other members.
+    pub fn change_membership(&mut self, group: RegionId, change: MembershipChange, env: &mut Env) {
+        if self.running.is_none() {
+            return;
+        }
+        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing));
+        self.tell_shard([Event::Change { group, change, token }], env);
+    }
+
+    /// A read of nothing, for the sake of its confirmation.
+    pub(crate) fn read_noise(&mut self, group: RegionId, env: &mut Env) {
+        let epoch = env.cluster.region(group).epoch;
+        self.on_get(From::nobody(group), Vec::new(), epoch, env);
+    }
+
+    /// An entry that means nothing, if it leads: every replica refuses it alike.
+    pub(crate) fn propose_noise(&mut self, group: RegionId, env: &mut Env) {
+        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing));
+        let payload = Bytes::from_static(b"noise");
+        self.tell_shard([Event::Propose { group, payload, token, expected_term: None }], env);
     }
 
     /// The mistake of answering what is only in the own log.
     pub(super) fn reply_early(&mut self, env: &mut Env) {
-        if !self.leads() {
-            return;
-        }
-        let callers = &mut self.running().callers;
-        let early = callers
-            .extract_if(.., |_, caller| matches!(caller.what, Asked::Write { is_blind: true, .. }));
+        let running = self.running();
+        let Running { shard, callers, .. } = running;
+        let early = callers.extract_if(.., |_, caller| {
+            let node = shard.node(caller.group);
+            let leads = node.is_some_and(|node| node.role() == RoleKind::Leader);
+            leads && matches!(caller.what, Asked::Write { is_blind: true, .. })
+        });
         let early: Vec<_> = early.map(|(_, caller)| caller).collect();
-        for Caller { client, route, what } in early {
-            let Asked::Write { commands, .. } = what else { continue };
-            self.answer(client, route, Told::Outcomes(vec![Outcome::Done; commands]), env);
+        for caller in early {
+            let Asked::Write { commands, .. } = caller.what else { continue };
+            self.answer(&caller, Told::Outcomes(vec![Outcome::Done; commands]), env);
         }
     }
 
-    fn known_leader(&mut self) -> Option<StoreId> {
-        let status = self.running().shard.status(REGION)?;
+    fn known_leader(&mut self, group: RegionId) -> Option<StoreId> {
+        let status = self.running().shard.status(group)?;
         status.leader.map(|(_, store)| store)
     }
 }

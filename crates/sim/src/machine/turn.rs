@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontiki_codec::frame;
 use kontiki_multiraft::{ApplyTask, Effects, Event, Outbound};
-use kontiki_types::StoreId;
+use kontiki_types::{Body, Moment, RegionId, StoreId, Term};
 
 use crate::env::{Env, Work};
 use crate::marks::Mark;
@@ -14,7 +14,8 @@ use crate::network::Address;
 use crate::violation::Rule;
 use crate::wire::Packet;
 
-use super::{Machine, REGION};
+use super::Machine;
+use super::running::Running;
 
 impl Machine {
     /// Hands events to the shard; it takes them in at its next turn.
@@ -53,8 +54,8 @@ impl Machine {
     pub(super) fn on_timer(&mut self, env: &mut Env) {
         let now = env.now;
         let running = self.running();
-        if running.timer_at != Some(now) {
-            // An earlier deadline took its place since.
+        // An earlier deadline took its place since; a pause makes one late.
+        if running.timer_at.is_none_or(|at| at > now) {
             return;
         }
         running.timer_at = None;
@@ -68,20 +69,25 @@ impl Machine {
         let running = self.running();
         running.is_turn_planned = false;
         let mut effects = std::mem::take(&mut running.effects);
+        let mut heard = Vec::new();
         for event in running.inbox.drain(..) {
+            heard.extend(word_of_leader(&event));
             if env.trace.is_told() {
                 env.trace.line(env.now, format_args!("{id} takes in {event:?}"));
             }
             running.shard.on_event(event, now);
         }
         running.shard.on_time(now);
+        let dirty: Vec<_> = running.shard.dirty().collect();
         running.shard.take_effects(now, &mut effects);
-        self.execute(&mut effects, env);
+        self.execute(&mut effects, &dirty, env);
+        // What this very turn took in may have come after what it answered.
+        self.running().note_heard(&heard, now);
         self.running().effects = effects;
         self.plan_timer(env);
     }
 
-    fn execute(&mut self, effects: &mut Effects, env: &mut Env) {
+    fn execute(&mut self, effects: &mut Effects, dirty: &[RegionId], env: &mut Env) {
         if let Some(task) = effects.log.take() {
             env.trace.mix(task.seq.0);
             if env.trace.is_told() {
@@ -89,7 +95,9 @@ impl Machine {
             }
             self.queue_log(task, env);
         }
-        self.judge_node(env);
+        for &group in dirty {
+            self.judge_node(group, env);
+        }
         self.judge_apply(&mut effects.apply, env);
         self.send(std::mem::take(&mut effects.send), env);
         if !effects.apply.is_empty() {
@@ -101,6 +109,14 @@ impl Machine {
         }
         for (token, refused) in effects.refused.drain(..) {
             self.refuse(token, refused, env);
+        }
+        for token in effects.accepted.drain(..) {
+            self.running().callers.remove(&token);
+        }
+        for (token, membership) in effects.changed.drain(..) {
+            env.tell(format_args!("{} changed to {membership:?}", self.id));
+            env.marks.hit(Mark::MembershipChanged);
+            self.running().callers.remove(&token);
         }
         for (_, notice) in &effects.notices {
             self.on_notice(notice, env);
@@ -115,8 +131,9 @@ impl Machine {
             if env.trace.is_told() {
                 env.tell(format_args!("{} says {:?}", self.id, outbound.message));
             }
-            let judged = env.safety.on_send(self.id, &outbound.message);
+            let judged = env.safety.on_send(self.id, outbound.group, &outbound.message);
             env.judge(judged);
+            self.judge_grant(&outbound, env);
             frames.entry(outbound.store).or_default().push(outbound.group, &outbound.message);
         }
         for (store, builder) in frames {
@@ -145,15 +162,34 @@ impl Machine {
         }
     }
 
-    fn judge_node(&mut self, env: &mut Env) {
+    /// Nobody is helped to an election while the leader is heard of.
+    fn judge_grant(&self, outbound: &Outbound, env: &mut Env) {
+        let Some(running) = &self.running else { return };
+        if !matches!(outbound.message.body, Body::PreVoteReply { granted: true }) {
+            return;
+        }
+        let group = outbound.group;
+        let Some(&(term, at)) = running.heard.get(&group) else { return };
+        let silence = self.clock.local(env.now).since(at);
+        let is_same = running.shard.node(group).is_some_and(|node| node.term() == term);
+        if is_same && silence < env.options.store.election_timeout {
+            let to = outbound.message.to;
+            let what = format!("{} would elect {to} {silence:?} after its leader spoke", self.id);
+            env.fail(Rule::LeaderStickiness, what);
+        }
+    }
+
+    fn judge_node(&mut self, group: RegionId, env: &mut Env) {
         let running = self.running.as_ref().expect("a turn has power");
-        let node = running.shard.node(REGION).expect("the region is here");
-        let has_writers = running.has_writers();
+        let Some(node) = running.shard.node(group) else { return };
         env.trace.mix(node.commit().0 << 16 ^ node.term().0);
-        match env.safety.on_turn(self.id, node) {
+        if node.membership().is_joint() {
+            env.marks.hit(Mark::JointMembership);
+        }
+        match env.safety.on_turn(self.id, group, node) {
             Ok(turned) => {
                 if turned.began_to_lead {
-                    env.tell(format_args!("{} leads {}", self.id, node.term()));
+                    env.tell(format_args!("{} leads {group} in {}", self.id, node.term()));
                     env.marks.hit(Mark::LeaderElected);
                     if turned.is_rivalled {
                         env.marks.hit(Mark::TwoLeaders);
@@ -166,7 +202,7 @@ impl Machine {
                     }
                     self.tempt(Duration::from_millis(20), env);
                 }
-                if turned.ceased_to_lead && has_writers {
+                if turned.ceased_to_lead && self.running().has_writers(group) {
                     env.marks.hit(Mark::LeaderLostWithCallers);
                 }
             }
@@ -176,8 +212,8 @@ impl Machine {
 
     fn judge_apply(&mut self, tasks: &mut [ApplyTask], env: &mut Env) {
         for task in tasks {
-            if let ApplyTask::Entries { entries, .. } = task {
-                match env.safety.on_apply(self.id, entries) {
+            if let ApplyTask::Entries { group, entries, .. } = task {
+                match env.safety.on_apply(self.id, *group, entries) {
                     Ok((repeated, is_merged)) => {
                         if repeated > 0 {
                             env.marks.hit(Mark::RetryAnswered);
@@ -192,4 +228,22 @@ impl Machine {
             }
         }
     }
+}
+
+impl Running {
+    /// Remembers whose leaders were heard of, if the nodes took it so.
+    fn note_heard(&mut self, heard: &[(RegionId, Term)], now: Moment) {
+        for &(group, term) in heard {
+            if self.shard.node(group).is_some_and(|node| node.term() == term) {
+                self.heard.insert(group, (term, now));
+            }
+        }
+    }
+}
+
+/// The group and term of a leader, if it is one who speaks.
+fn word_of_leader(event: &Event) -> Option<(RegionId, Term)> {
+    let Event::Message { group, message, .. } = event else { return None };
+    let is_leader = matches!(message.body, Body::Append { .. } | Body::Heartbeat { .. });
+    is_leader.then_some((*group, message.term))
 }

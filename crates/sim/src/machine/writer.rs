@@ -12,7 +12,7 @@ use kontiki_multiraft::{Event, LogTask, Outbound, TaskSeq};
 
 use crate::env::{Env, Work};
 use crate::marks::Mark;
-use crate::mutant::Mutant;
+use crate::mutant::Outside;
 use crate::violation::Rule;
 
 use super::Machine;
@@ -42,6 +42,8 @@ pub(super) struct Writer {
     preparing: Option<SegmentRequest>,
     prepared: Vec<Prepared<File>>,
     removable: Vec<String>,
+    /// Records held back by a mutant.
+    late: Vec<Record>,
 }
 
 impl Writer {
@@ -58,17 +60,25 @@ impl Writer {
             preparing: None,
             prepared: Vec::new(),
             removable: Vec::new(),
+            late: Vec::new(),
         }
+    }
+}
+
+impl Writer {
+    /// Everything is durable, and the log says so.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.is_restless && !self.is_syncing && self.queued.is_empty()
     }
 }
 
 impl Machine {
     /// Takes in the task of a turn.
     pub(super) fn queue_log(&mut self, mut task: LogTask, env: &mut Env) {
-        if env.options.is_mutant(Mutant::VoteNotLogged) {
-            task.records.retain(|record| !matches!(record, Record::HardState { .. }));
+        if env.options.is_mutant(Outside::HardStateLate) {
+            self.delay_hard_states(&mut task.records);
         }
-        if env.options.is_mutant(Mutant::AckBeforeSync) {
+        if env.options.is_mutant(Outside::GatedSentEarly) {
             self.send(std::mem::take(&mut task.gated), env);
         }
         if task.records.iter().any(|record| matches!(record, Record::Compact { .. })) {
@@ -80,6 +90,13 @@ impl Machine {
             Err(violation) => env.fail(violation.rule, violation.what),
         }
         self.running().writer.queued.push(task);
+    }
+
+    /// The mistake of writing hard states with the task after theirs.
+    fn delay_hard_states(&mut self, records: &mut Vec<Record>) {
+        let is_late = |record: &mut Record| matches!(record, Record::HardState { .. });
+        let late: Vec<_> = records.extract_if(.., is_late).collect();
+        records.extend(std::mem::replace(&mut self.running().writer.late, late));
     }
 
     /// Writes what waits, unless a sync is under way.
@@ -119,10 +136,12 @@ impl Machine {
 
     /// The sync under way is done.
     pub(super) fn on_log_sync(&mut self, env: &mut Env) {
-        if env.options.is_mutant(Mutant::SyncLies) {
+        if env.options.is_mutant(Outside::SyncLies) {
             // Nothing is durable, and nobody knows.
         } else {
-            if let Err(error) = self.running().writer.log.sync() {
+            if let Err(error) = self.running().writer.log.sync()
+                && !env.options.is_mutant(Outside::SyncErrorIgnored)
+            {
                 return self.fatal(&format!("log sync: {error}"), env);
             }
             let judged = env.safety.on_synced(self.id);
@@ -137,7 +156,7 @@ impl Machine {
         }
         self.send(gated, env);
         self.tell_shard(newest.map(|task| Event::LogSynced { task }), env);
-        if env.options.is_mutant(Mutant::ReplyBeforeCommit) {
+        if env.options.is_mutant(Outside::ReplyBeforeCommit) {
             self.reply_early(env);
         }
         self.collect_log(env);
@@ -215,7 +234,7 @@ impl Machine {
 
     /// Whether frames are written and not synced, for marks.
     pub(super) fn check_owed(&self, env: &mut Env) {
-        let frames = env.safety.shadow(self.id).written_count();
+        let frames = env.safety.unsynced_count(self.id);
         let is_syncing = self.running.as_ref().is_some_and(|running| running.writer.is_syncing);
         if is_syncing {
             env.marks.hit(Mark::CrashInSync);

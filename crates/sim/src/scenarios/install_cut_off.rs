@@ -10,7 +10,7 @@ use super::hold;
 #[test]
 fn an_install_that_was_cut_off_is_run_again() {
     hold(
-        10,
+        30,
         30,
         |options| {
             options.faults.hat = vec![Fault::IsolateOne, Fault::IsolateOne, Fault::CrashOne];

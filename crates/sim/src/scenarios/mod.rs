@@ -16,16 +16,17 @@ mod tinykv;
 use std::time::Duration;
 
 use crate::marks::{Mark, Marks};
-use crate::options::Options;
+use crate::options::{ClusterOptions, Options};
 use crate::run::run;
 
-/// Runs some seeds under narrowed options; none may break a rule, together they must reach the
-/// marks.
+/// Runs some seeds with one group under narrowed options; none may break a rule, together they must
+/// reach the marks.
 fn hold(seeds: u64, seconds: u64, narrow: impl Fn(&mut Options), reached: &[Mark]) {
     let mut marks = Marks::default();
     for seed in 0..seeds {
         let mut options = Options::draw(seed, Duration::from_secs(seconds));
         options.faults.dead_at_end = None;
+        options.set_cluster(ClusterOptions::small(1));
         narrow(&mut options);
         let report = run(options, None);
         assert_eq!(report.violation, None, "seed {seed}");

@@ -4,6 +4,7 @@
 //! gets that outcome, even if the region changed since. Then epoch, form and range (check 2).
 //! Only then is anything changed, and its outcome remembered.
 
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Command, Header, Outcome, Refusal, RequestId};
 
 use crate::apply::{Applying, Place};
@@ -25,6 +26,9 @@ impl Applying<'_> {
     ) -> Result<Outcome, Error> {
         match self.replica.sessions.known(header.client, request) {
             Known::Fresh => {}
+            Known::Answered(_) if mutants::is_on(Mutant::RetryRuns) => {
+                return self.carry_out(command, place, removed);
+            }
             Known::Answered(outcome) => return Ok(outcome),
             Known::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
         }
@@ -79,7 +83,7 @@ impl Applying<'_> {
             }
             Command::CompareAndPut { key, expect, update } => {
                 let previous = self.value(&key)?;
-                let applied = previous == expect;
+                let applied = previous == expect || mutants::is_on(Mutant::SwapBlind);
                 match update {
                     Some(value) if applied => self.pending.put(key, &value),
                     None if applied => self.pending.delete(key),

@@ -33,6 +33,7 @@ use kontiki_codec::outcome_record::{Builder, Touch};
 use kontiki_codec::{outcome, region};
 use kontiki_engine::Family;
 use kontiki_multiraft::{Committed, CommittedKind, Payload, Token};
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Membership, Outcome, Position, Refusal, WriteBatch};
 
 use crate::apply::pending::Pending;
@@ -207,11 +208,14 @@ impl<'a> Applying<'a> {
         } else if !record.is_empty() {
             replica.records.write(replica.id, replica.applied.index, record, &mut batch);
         }
-        batch.put(
-            Family::Meta,
-            MetaKey::Region(replica.id, RegionRow::ApplyState).to_bytes(),
-            apply_state_row(replica.applied, replica.sessions.now_ms(), partial),
-        );
+        let state = apply_state_row(replica.applied, replica.sessions.now_ms(), partial);
+        let key = MetaKey::Region(replica.id, RegionRow::ApplyState).to_bytes();
+        if mutants::is_on(Mutant::AppliedBeforeRows) {
+            let mut early = kontiki_engine::Batch::default();
+            early.put(Family::Meta, key.clone(), state.clone());
+            replica.engine.write(early)?;
+        }
+        batch.put(Family::Meta, key, state);
         replica.engine.write(batch)?;
         self.cut_at = replica.applied;
         if self.membership_changed {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use kontiki_codec::outcome_record::Touch;
 use kontiki_codec::session::Session as Row;
 use kontiki_types::limits::{SESSION_KEPT_MS, SESSION_OUTCOMES_MAX, SESSION_TTL_MS, SESSIONS_MAX};
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{ClientId, Outcome, Refusal, RequestId};
 
 use crate::limits::{
@@ -94,7 +95,7 @@ impl Sessions {
     /// What is known about a request of a client whose payload has begun.
     pub(crate) fn known(&self, client: ClientId, request: RequestId) -> Known {
         let session = self.session(client);
-        if request < session.lowest {
+        if request < session.lowest && !mutants::is_on(Mutant::ForgottenRuns) {
             return Known::Refused(Refusal::RequestForgotten);
         }
         if let Some(outcome) = session.outcome(request) {

@@ -13,6 +13,7 @@ use kontiki_codec::region_snapshot::{self, Part, Totals};
 use kontiki_codec::session::Session;
 use kontiki_engine::{Direction, Family, Range, View};
 use kontiki_multiraft::SnapshotSource;
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{ClientId, Region, SnapshotMeta};
 
 use crate::session::load;
@@ -147,7 +148,10 @@ impl Source {
             loaded.state,
             self.meta.position
         );
-        let sessions: VecDeque<_> = loaded.sessions.iter().collect();
+        let mut sessions: VecDeque<_> = loaded.sessions.iter().collect();
+        if mutants::is_on(Mutant::SnapshotLacksSessions) {
+            sessions.clear();
+        }
         for (client, session) in &sessions {
             self.hasher.session(client.0, session);
         }

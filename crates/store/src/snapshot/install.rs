@@ -26,6 +26,7 @@ use kontiki_codec::session::Session;
 use kontiki_codec::{region, session};
 use kontiki_engine::limits::DELETE_CHUNK_ROWS;
 use kontiki_engine::{Batch, Engine, Family, Range, delete_range};
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{ClientId, Membership, Region, RegionId, SnapshotMeta};
 
 use crate::session::Sessions;
@@ -167,9 +168,13 @@ fn destroy(
     let mut batch = Batch::default();
     let marker = install_marker::to_bytes(&InstallMarker { spool, meta: meta.clone() });
     batch.put(Family::Meta, key(replica.id, RegionRow::InstallMarker), marker);
-    engine.write(batch)?;
+    if !mutants::is_on(Mutant::InstallUnmarked) {
+        engine.write(batch)?;
+    }
     engine.sync()?;
-    delete_range(engine, Family::Default, &rows_of(region), DELETE_CHUNK_ROWS)?;
+    if !mutants::is_on(Mutant::InstallKeepsRows) {
+        delete_range(engine, Family::Default, &rows_of(region), DELETE_CHUNK_ROWS)?;
+    }
     for prefix in [meta::sessions_prefix(replica.id), meta::outcome_records_prefix(replica.id)] {
         delete_range(engine, Family::Meta, &Range::prefix(&prefix), DELETE_CHUNK_ROWS)?;
     }
@@ -225,7 +230,9 @@ fn complete(
     );
     batch.delete(Family::Meta, key(replica.id, RegionRow::InstallMarker));
     replica.engine.write(batch)?;
-    replica.engine.sync()?;
+    if !mutants::is_on(Mutant::InstallNotSynced) {
+        replica.engine.sync()?;
+    }
     sessions.clear_dirty();
     replica.region = Arc::new(region);
     replica.applied = meta.position;

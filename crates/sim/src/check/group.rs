@@ -1,0 +1,355 @@
+//! What is known of one group across all stores: who led when, who voted for whom, which entry
+//! stands where, what is committed.
+//!
+//! Fed by [`super::Safety`], which knows the disks. Never asks a node about the past.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kontiki_codec::{command, crc};
+use kontiki_multiraft::{Committed, CommittedKind};
+use kontiki_raft::{Node, RoleKind};
+use kontiki_types::{
+    AppendOutcome, Body, ClientId, Entry, Index, Message, PeerId, Position, RegionId, RequestId,
+    StoreId, Term,
+};
+
+use crate::cluster::is_quorum;
+use crate::violation::Rule;
+
+use super::safety::{Judged, broken};
+use super::shadow::{Shadow, ShadowLog};
+
+/// Salt of the hash over entries; any number does.
+const ENTRY_SALT: u64 = 0x5afe;
+
+/// What is known of an entry, from whoever first held it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Fact {
+    hash: u32,
+    /// Term of the entry before it, unless the log began here.
+    before: Option<Term>,
+}
+
+/// A committed index.
+#[derive(Clone, Copy, Debug)]
+struct CommittedFact {
+    term: Term,
+    /// Term of the node that first called it committed: leaders of later terms must hold it.
+    known_in: Term,
+}
+
+/// How a node stood after its last turn.
+#[derive(Clone, Copy, Default, Debug)]
+struct Seen {
+    commit: Index,
+    leads: Option<Term>,
+}
+
+/// What became of a node's turn, for coverage marks.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
+pub struct Turned {
+    /// It became leader.
+    pub began_to_lead: bool,
+    /// It led and does no more.
+    pub ceased_to_lead: bool,
+    /// It became leader while another store still thinks that it leads.
+    pub is_rivalled: bool,
+    /// It became leader after a term that had none.
+    pub after_split: bool,
+}
+
+/// What all disks owe one group.
+#[derive(Clone, Copy)]
+pub(super) struct Disks<'a> {
+    pub(super) shadows: &'a BTreeMap<StoreId, Shadow>,
+    pub(super) group: RegionId,
+}
+
+impl<'a> Disks<'a> {
+    fn owed(self, store: StoreId) -> Option<&'a ShadowLog> {
+        self.shadows.get(&store)?.owed.get(&self.group)
+    }
+}
+
+/// What is known of one group.
+#[derive(Default, Debug)]
+pub(super) struct GroupFacts {
+    seen: BTreeMap<StoreId, Seen>,
+    leaders: BTreeMap<Term, PeerId>,
+    /// The newest term that any node was ever in.
+    newest_term: Term,
+    votes: BTreeMap<(Term, PeerId), PeerId>,
+    facts: BTreeMap<(Index, Term), Fact>,
+    committed: Vec<CommittedFact>,
+    hashes: BTreeMap<Index, (StoreId, u64)>,
+    state_hashes: BTreeMap<Index, (StoreId, u64)>,
+    /// Entries looked at for repeated requests, and the requests found.
+    looked_at: Index,
+    requests: BTreeSet<(ClientId, RequestId)>,
+}
+
+impl GroupFacts {
+    /// How many indices are known to be committed.
+    pub(super) fn committed_count(&self) -> usize {
+        self.committed.len()
+    }
+
+    /// How many states were hashed by a store itself.
+    pub(super) fn state_hash_count(&self) -> usize {
+        self.state_hashes.len()
+    }
+
+    /// The process on a store ended.
+    pub(super) fn forget_seen(&mut self, store: StoreId) {
+        self.seen.remove(&store);
+    }
+
+    /// True when entries were replaced.
+    pub(super) fn on_append(
+        &mut self,
+        store: StoreId,
+        believed: &ShadowLog,
+        entries: &[Entry],
+    ) -> Judged<bool> {
+        let Some(first) = entries.first().map(|entry| entry.position.index) else {
+            return Ok(false);
+        };
+        let replaces = first <= believed.last_index();
+        if let Some(term) = self.seen.get(&store).and_then(|seen| seen.leads)
+            && replaces
+            && entries.iter().any(|entry| entry.position.term == term)
+        {
+            let last = believed.last_index();
+            let what = format!("{store} leads {term} and replaces {first}..{last}");
+            return Err(broken(Rule::LeaderAppendOnly, what));
+        }
+        let mut before = believed.term_at(first.prev());
+        for entry in entries {
+            let position = entry.position;
+            let hash = hash_of(entry);
+            let fact = Fact { hash, before };
+            let known = *self.facts.entry((position.index, position.term)).or_insert(fact);
+            let is_prefix_equal = known.before == before || known.before.is_none();
+            if known.hash != hash || (before.is_some() && !is_prefix_equal) {
+                let what = format!("{store} holds {position} as {fact:?}, known as {known:?}");
+                return Err(broken(Rule::LogMatching, what));
+            }
+            before = Some(position.term);
+        }
+        Ok(replaces)
+    }
+
+    /// A message really leaves a store whose disk owes this log.
+    pub(super) fn on_send(
+        &mut self,
+        store: StoreId,
+        owed: Option<&ShadowLog>,
+        message: &Message,
+    ) -> Judged {
+        match &message.body {
+            Body::Vote { .. } => self.on_vote(message.term, message.from, message.from),
+            Body::VoteReply { granted: true } => {
+                self.on_vote(message.term, message.from, message.to)
+            }
+            Body::AppendReply { outcome: AppendOutcome::Accepted { matched }, .. } => {
+                let last = owed.map_or(Index(0), ShadowLog::last_index);
+                if last < *matched {
+                    let what =
+                        format!("{store} acknowledges {matched}, its disk owes up to {last}");
+                    return Err(broken(Rule::AckDurable, what));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn on_vote(&mut self, term: Term, voter: PeerId, candidate: PeerId) -> Judged {
+        let known = *self.votes.entry((term, voter)).or_insert(candidate);
+        if known != candidate {
+            let what = format!("{voter} votes for {candidate} in {term}, voted for {known}");
+            return Err(broken(Rule::VoteOnce, what));
+        }
+        Ok(())
+    }
+
+    /// A node after its turn.
+    pub(super) fn on_turn(
+        &mut self,
+        store: StoreId,
+        disks: Disks<'_>,
+        node: &Node,
+        believed: &ShadowLog,
+    ) -> Judged<Turned> {
+        let before = self.seen.get(&store).copied().unwrap_or_default();
+        let term = node.term();
+        self.on_term(store, node)?;
+        let leads = (node.role() == RoleKind::Leader).then_some(term);
+        let began = leads.filter(|_| leads != before.leads);
+        if let Some(term) = began {
+            self.on_leader(believed, node.id(), term)?;
+        }
+        if node.commit() < before.commit {
+            let what = format!("{store} had commit {}, now {}", before.commit, node.commit());
+            return Err(broken(Rule::StateMachineSafety, what));
+        }
+        let after_split = began.is_some() && !self.leaders.contains_key(&Term(term.0 - 1));
+        let is_rivalled = began.is_some() && self.seen.values().any(|seen| seen.leads.is_some());
+        if node.commit() > before.commit {
+            self.on_commit(store, disks, node, believed, before.commit)?;
+        }
+        self.seen.insert(store, Seen { commit: node.commit(), leads });
+        Ok(Turned {
+            began_to_lead: began.is_some(),
+            ceased_to_lead: before.leads.is_some() && before.leads != leads,
+            is_rivalled,
+            after_split: after_split && self.leaders.len() > 1,
+        })
+    }
+
+    /// Only a candidate makes a term: it votes for itself in it before anyone hears of it.
+    fn on_term(&mut self, store: StoreId, node: &Node) -> Judged {
+        if node.term() > self.newest_term && node.vote() != Some(node.id()) {
+            let what = format!("{store} is in {}, for which nobody stood", node.term());
+            return Err(broken(Rule::TermHasCandidate, what));
+        }
+        self.newest_term = self.newest_term.max(node.term());
+        Ok(())
+    }
+
+    fn on_leader(&mut self, believed: &ShadowLog, peer: PeerId, term: Term) -> Judged {
+        let known = *self.leaders.entry(term).or_insert(peer);
+        if known != peer {
+            let what = format!("{peer} leads {term}, and so does {known}");
+            return Err(broken(Rule::ElectionSafety, what));
+        }
+        let after = usize::try_from(believed.start.index.0).expect("indices are counted from 1");
+        for (offset, fact) in self.committed.iter().enumerate().skip(after) {
+            let position = Position::new(fact.term, Index(offset as u64 + 1));
+            if fact.known_in < term && !believed.holds(position) {
+                let what = format!(
+                    "{peer} leads {term} without {position}, committed in {}; its log is {}..{}",
+                    fact.known_in,
+                    believed.start,
+                    believed.last_index(),
+                );
+                return Err(broken(Rule::LeaderCompleteness, what));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_commit(
+        &mut self,
+        store: StoreId,
+        disks: Disks<'_>,
+        node: &Node,
+        believed: &ShadowLog,
+        from: Index,
+    ) -> Judged {
+        let first = from.0.max(believed.start.index.0) + 1;
+        for index in (first..=node.commit().0).map(Index) {
+            let Some(term) = believed.term_at(index) else {
+                let what = format!("{store} commits {index} beyond its log");
+                return Err(broken(Rule::StateMachineSafety, what));
+            };
+            match self.committed.get(offset(index)) {
+                Some(fact) if fact.term != term => {
+                    let what = format!("{store} commits {index} of {term}, known of {}", fact.term);
+                    return Err(broken(Rule::StateMachineSafety, what));
+                }
+                Some(_) => {}
+                None => {
+                    check_durable(store, disks, node, Position::new(term, index))?;
+                    if self.committed.len() != offset(index) {
+                        let what = format!("{store} commits {index}, nobody the one before");
+                        return Err(broken(Rule::StateMachineSafety, what));
+                    }
+                    self.committed.push(CommittedFact { term, known_in: node.term() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries are handed to the applier of a store. Tells how many requests came again, and
+    /// whether an entry held several payloads.
+    pub(super) fn on_apply(
+        &mut self,
+        store: StoreId,
+        entries: &[Committed],
+    ) -> Judged<(usize, bool)> {
+        let (mut repeated, mut is_merged) = (0, false);
+        for entry in entries {
+            let Position { term, index } = entry.position;
+            match self.committed.get(offset(index)) {
+                Some(fact) if fact.term == term => {}
+                fact => {
+                    let what = format!("{store} applies {}, committed is {fact:?}", entry.position);
+                    return Err(broken(Rule::StateMachineSafety, what));
+                }
+            }
+            if index > self.looked_at {
+                self.looked_at = index;
+                let CommittedKind::Normal(payloads) = &entry.kind else { continue };
+                is_merged |= payloads.len() > 1;
+                for payload in payloads {
+                    repeated += self.note_requests(&payload.data);
+                }
+            }
+        }
+        Ok((repeated, is_merged))
+    }
+
+    fn note_requests(&mut self, payload: &bytes::Bytes) -> usize {
+        let Ok(batch) = command::from_bytes(payload.clone()) else { return 0 };
+        let client = batch.header.client;
+        let new = batch.commands.iter().filter(|(r, _)| self.requests.insert((client, *r))).count();
+        batch.commands.len() - new
+    }
+
+    /// The rows of a store, hashed at an applied index.
+    pub(super) fn on_hash(&mut self, store: StoreId, index: Index, hash: u64) -> Judged {
+        equal("rows", &mut self.hashes, store, index, hash)
+    }
+
+    /// A store's own hash of all its region is, sessions included, at an applied index.
+    pub(super) fn on_state_hash(&mut self, store: StoreId, index: Index, hash: u64) -> Judged {
+        equal("state", &mut self.state_hashes, store, index, hash)
+    }
+}
+
+/// A committed entry is durable on a quorum, by the disks and not by what nodes say.
+fn check_durable(store: StoreId, disks: Disks<'_>, node: &Node, position: Position) -> Judged {
+    let holds = |store: StoreId| disks.owed(store).is_some_and(|owed| owed.holds(position));
+    if !is_quorum(node.membership(), holds) {
+        let holders: Vec<_> = disks.shadows.keys().filter(|&&store| holds(store)).collect();
+        let what = format!("{store} commits {position}, durable on {holders:?} only");
+        return Err(broken(Rule::CommitDurable, what));
+    }
+    Ok(())
+}
+
+fn equal(
+    what: &str,
+    hashes: &mut BTreeMap<Index, (StoreId, u64)>,
+    store: StoreId,
+    index: Index,
+    hash: u64,
+) -> Judged {
+    let (other, known) = *hashes.entry(index).or_insert((store, hash));
+    if known != hash {
+        let what = format!("{what} at {index}: {store} has {hash:x}, {other} had {known:x}");
+        return Err(broken(Rule::ReplicasEqual, what));
+    }
+    Ok(())
+}
+
+fn offset(index: Index) -> usize {
+    usize::try_from(index.0 - 1).expect("indices are counted from 1")
+}
+
+fn hash_of(entry: &Entry) -> u32 {
+    crc::salted(ENTRY_SALT ^ entry.kind as u64, &entry.data)
+}
