@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -65,6 +66,7 @@ struct Store {
     acceptor: Acceptor,
     address: String,
     heard: Receiver<String>,
+    listening: JoinHandle<()>,
 }
 
 impl Store {
@@ -74,7 +76,7 @@ impl Store {
         let (ear, heard) = sync_channel(64);
         let acceptor = Acceptor::new(identity, [1, 2, 3].map(StoreId), Box::new(Ear(ear)));
         let taking = acceptor.clone();
-        std::thread::Builder::new()
+        let listening = std::thread::Builder::new()
             .spawn(move || {
                 while let Ok((socket, _)) = listener.accept() {
                     if taking.accept(socket).is_err() {
@@ -83,7 +85,7 @@ impl Store {
                 }
             })
             .unwrap();
-        Self { acceptor, address, heard }
+        Self { acceptor, address, heard, listening }
     }
 
     fn hear(&self) -> String {
@@ -94,7 +96,9 @@ impl Store {
     fn stop(self) -> u16 {
         self.acceptor.stop();
         let port = self.address.rsplit_once(':').unwrap().1.parse().unwrap();
+        // One more caller, whom the acceptor turns away: then the thread ends, and the port is free.
         drop(TcpStream::connect(&self.address));
+        self.listening.join().unwrap();
         port
     }
 }

@@ -184,7 +184,9 @@ impl Store {
     pub(super) fn join(&mut self, peer: PeerId, membership: Membership, now: Moment) {
         let (restored, records) =
             restore(GROUP, None, Position::ZERO, &membership).expect("nothing to contradict");
-        let raft = Config::new(peer, self.id.0, membership_codec());
+        let mut raft = Config::new(peer, self.id.0, membership_codec());
+        // Followers learn of a commit without time passing.
+        raft.commit_notice_delay = Duration::ZERO;
         self.shard.join_group(
             GroupSpec { group: GROUP, raft, restored, durability: crate::Durability::Engine },
             records,
