@@ -96,7 +96,7 @@ impl Store {
     fn stop(self) -> u16 {
         self.acceptor.stop();
         let port = self.address.rsplit_once(':').unwrap().1.parse().unwrap();
-        // One more caller, whom the acceptor turns away: then the thread ends, and the port is free.
+        // One more caller, who is turned away: then the thread ends, and the port is free.
         drop(TcpStream::connect(&self.address));
         self.listening.join().unwrap();
         port
