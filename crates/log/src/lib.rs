@@ -7,7 +7,7 @@
 //! The form on disk, what is recovered when, and what is assumed about the medium is told in
 //! `docs/internals/disk-format.md`.
 //!
-//! Reading order: [`record`] (what is logged), [`log`] (writing), [`prepare`] and [`collect`]
+//! Reading order: `record` (what is logged), [`log`] (writing), [`prepare`] and [`collect`]
 //! (where segments come from and where they go), [`recovered`] (what is found after a crash),
 //! [`disk`] and [`simdisk`] (what is underneath).
 

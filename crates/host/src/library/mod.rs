@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Everything that decides lies below, in the crates that know no thread. In here: user code is
-//! fenced in, completions are brought to it, snapshots are files. Reading order: [`state_machine`],
-//! [`task`], [`host`], [`node`]; then [`replica`], where it all meets.
+//! fenced in, completions are brought to it, snapshots are files. Reading order: `state_machine`,
+//! `task`, `host`, `node`; then `replica`, where it all meets.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../../docs/guide/raft-library.md")]
