@@ -13,6 +13,8 @@ use crate::backoff::backoff;
 
 /// Tries in a row without a pause in between, before redirections are taken for a circle.
 pub const IMMEDIATE_MAX: u32 = 3;
+/// Fresh request ids for one write, before a store is taken for one that forgets every session.
+pub const AFRESH_MAX: u32 = 3;
 
 /// Longest pause while nobody is known to lead. An election ends at some moment, and every caller
 /// waits for that moment: to find it late costs more than to ask often, which is one small message
@@ -109,6 +111,9 @@ pub struct History {
     pub failed_count: u32,
     /// Tries in a row that followed their predecessor at once.
     pub immediate_count: u32,
+    /// Fresh request ids it was given. Counted apart: redirections that came before say nothing
+    /// about sessions (found by seed 5550000047).
+    pub afresh_count: u32,
     /// It is a write, and some try may have made it happen.
     pub may_have_happened: bool,
     /// When the caller stops waiting.
@@ -143,13 +148,13 @@ pub fn decide(failure: &Failure, history: History, now: Moment, draw: u64) -> De
     if now >= history.deadline {
         return give_up;
     }
-    let afresh = *failure == Failure::Forgotten;
-    if failure.knows_a_way() && history.immediate_count < IMMEDIATE_MAX {
-        return if afresh { Decision::NowAfresh } else { Decision::Now };
+    if *failure == Failure::Forgotten {
+        // Beyond the bound sessions vanish faster than they are opened.
+        let again = history.afresh_count < AFRESH_MAX;
+        return if again { Decision::NowAfresh } else { give_up };
     }
-    if afresh {
-        // Sessions that vanish faster than they are opened: a store that forgets everything.
-        return give_up;
+    if failure.knows_a_way() && history.immediate_count < IMMEDIATE_MAX {
+        return Decision::Now;
     }
     let asked = match failure {
         Failure::Busy { retry_after_ms, .. } => Duration::from_millis((*retry_after_ms).into()),

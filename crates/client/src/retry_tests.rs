@@ -5,6 +5,7 @@ use super::*;
 const FRESH: History = History {
     failed_count: 1,
     immediate_count: 0,
+    afresh_count: 0,
     may_have_happened: false,
     deadline: Moment(10_000_000),
 };
@@ -34,7 +35,7 @@ fn each_failure_has_its_answer() {
         (busy(), ["after", "after", "after"]),
         (F::Unavailable("x".into()), ["after", "after", "after"]),
         (F::SessionFull, ["after", "after", "after"]),
-        (F::Forgotten, ["afresh", "unknown", "fail"]),
+        (F::Forgotten, ["afresh", "unknown", "afresh"]),
         (F::Rejected("x".into()), ["fail", "unknown", "fail"]),
         (F::NotSent, ["now", "now", "after"]),
         (F::ConnectionLost, ["now", "now", "after"]),
@@ -50,6 +51,15 @@ fn each_failure_has_its_answer() {
         let decided = histories.map(|h| name(decide(&failure, h, Moment::ZERO, 0)));
         assert_eq!(decided, expected, "{failure}");
     }
+}
+
+#[test]
+fn a_store_that_forgets_every_session_is_given_up() {
+    let decided = |afresh_count| {
+        decide(&Failure::Forgotten, History { afresh_count, ..FRESH }, Moment::ZERO, 0)
+    };
+    assert_eq!(decided(AFRESH_MAX - 1), Decision::NowAfresh);
+    assert_eq!(decided(AFRESH_MAX), Decision::Fail);
 }
 
 #[test]

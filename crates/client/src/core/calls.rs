@@ -30,6 +30,8 @@ pub(super) struct Call<W> {
     pub(super) may_have_happened: bool,
     pub(super) failed_count: u32,
     pub(super) immediate_count: u32,
+    /// Fresh request ids it was given.
+    pub(super) afresh_count: u32,
     /// Tries that ended without an answer in time.
     pub(super) timeout_count: u32,
     pub(super) last_failure: Option<Failure>,
@@ -47,6 +49,7 @@ impl<W> Call<W> {
             may_have_happened: false,
             failed_count: 0,
             immediate_count: 0,
+            afresh_count: 0,
             timeout_count: 0,
             last_failure: None,
         }

@@ -17,6 +17,7 @@ impl<W> Core<W> {
         let history = History {
             failed_count: call.failed_count,
             immediate_count: call.immediate_count,
+            afresh_count: call.afresh_count,
             may_have_happened: call.may_have_happened,
             deadline: call.deadline,
         };
@@ -28,7 +29,8 @@ impl<W> Core<W> {
                 self.route(key, now);
             }
             Decision::NowAfresh => {
-                call.immediate_count += 1;
+                call.immediate_count = 0;
+                call.afresh_count += 1;
                 self.rename(key, now);
                 self.route(key, now);
             }
