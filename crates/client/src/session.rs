@@ -103,6 +103,13 @@ impl Sessions {
         Standing { lowest: RequestId(session.lowest), open }
     }
 
+    /// The region never answered a write of the session, and will not be asked to open it any more:
+    /// a write that has not left yet does better in a fresh one.
+    pub fn is_too_old_for(&self, client: ClientId, region: RegionId, now: Moment) -> bool {
+        let session = self.session(client);
+        now.since(session.born) >= SESSION_OPEN_MAX && !session.known_at.contains(&region)
+    }
+
     /// A region told the outcome of a write of the session, so from now on it must know it.
     pub fn on_outcome(&mut self, client: ClientId, region: RegionId) {
         self.session_mut(client).known_at.insert(region);
@@ -189,9 +196,12 @@ mod tests {
             |sessions: &Sessions, region, now| sessions.standing(id.client, region, now).open;
         assert!(open(&sessions, R, limit - Duration::from_micros(1)));
         assert!(!open(&sessions, R, limit), "old: a region may have known and forgotten it");
+        assert!(sessions.is_too_old_for(id.client, R, limit));
+        assert!(!sessions.is_too_old_for(id.client, R, Moment::ZERO));
         sessions.on_outcome(id.client, R);
         assert!(!open(&sessions, R, Moment::ZERO), "known: not knowing it means forgotten");
         assert!(open(&sessions, RegionId(2), Moment::ZERO));
+        assert!(!sessions.is_too_old_for(id.client, R, limit), "known: it need not be opened");
     }
 
     #[test]

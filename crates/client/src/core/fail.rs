@@ -43,7 +43,7 @@ impl<W> Core<W> {
     }
 
     /// Gives a write that surely has not happened a new id, in a session that regions may open.
-    fn rename(&mut self, key: CallKey, now: Moment) {
+    pub(super) fn rename(&mut self, key: CallKey, now: Moment) {
         let Some(call) = self.calls.get_mut(key) else { return };
         assert!(!call.may_have_happened, "a write that may have happened keeps its id");
         let Some(old) = call.write else { return };

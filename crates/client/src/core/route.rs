@@ -34,11 +34,15 @@ impl<W> Core<W> {
         let Some(known) = locate(&self.cache, &call.ask) else { return false };
         let region = known.region.id;
         let aimed = aim(call, &known.region);
-        let call = &*call;
         if let Err(error) = aimed {
             self.complete(key, Err(error));
             return true;
         }
+        let unsent = call.write.filter(|_| !call.may_have_happened);
+        if unsent.is_some_and(|write| self.sessions.is_too_old_for(write.client, region, now)) {
+            self.rename(key, now);
+        }
+        let Some(call) = self.calls.get(key) else { return true };
         let (kind, mode) = kind_and_mode(call);
         let bytes = ask_bytes(&call.ask);
         let draw = if mode == ReadMode::Stale { self.rng.draw() } else { 0 };
