@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use kontiki_log::{Disk, Log, Record, Stats};
 use kontiki_multiraft::{Event, LogTask, Outbound, TaskSeq};
+use kontiki_raft::Fetch;
+use kontiki_types::RegionId;
 
 use crate::fatal::Fatal;
 use crate::mailbox::Mailbox;
@@ -41,10 +43,18 @@ impl LogStatus {
     }
 }
 
+/// What reaches the thread.
+pub(crate) enum LogInput {
+    /// Make this durable.
+    Task(LogTask),
+    /// Read entries back, once every task before is written.
+    Fetch(RegionId, Fetch),
+}
+
 /// Everything the thread needs.
 pub(crate) struct LogWriter<D: Disk> {
     pub(crate) log: Log<D>,
-    pub(crate) tasks: Arc<Mailbox<LogTask>>,
+    pub(crate) tasks: Arc<Mailbox<LogInput>>,
     pub(crate) shard: Arc<Mailbox<Input>>,
     pub(crate) outbox: Outbox,
     pub(crate) keeper: SegmentKeeper<D>,
@@ -62,6 +72,8 @@ struct Merged {
     must_sync: bool,
     /// A group compacted its log: segments may have become free.
     compacted: bool,
+    /// Entries to read back once the records are written.
+    fetches: Vec<(RegionId, Fetch)>,
 }
 
 impl<D: Disk> LogWriter<D> {
@@ -108,7 +120,10 @@ impl<D: Disk> LogWriter<D> {
 
     fn write(&mut self, merged: &mut Merged) -> Result<(), kontiki_log::Error> {
         let began = Instant::now();
-        self.log.write(&merged.records)?;
+        if !merged.records.is_empty() {
+            self.log.write(&merged.records)?;
+        }
+        self.read(&mut merged.fetches)?;
         let appended = merged.entries();
         merged.records.clear();
         if !merged.must_sync {
@@ -137,6 +152,20 @@ impl<D: Disk> LogWriter<D> {
         self.status.set(self.log.stats());
         Ok(())
     }
+
+    /// Entries that left memory, for followers that lag and for slow state machines.
+    fn read(&mut self, fetches: &mut Vec<(RegionId, Fetch)>) -> Result<(), kontiki_log::Error> {
+        if fetches.is_empty() {
+            return Ok(());
+        }
+        let mut events = Vec::new();
+        for (group, Fetch { ticket, after, to, bytes_max }) in fetches.drain(..) {
+            let entries = self.log.entries(group, after, to, bytes_max)?;
+            events.push(Event::Fetched { ticket, entries });
+        }
+        self.shard.push(Input::Events(events));
+        Ok(())
+    }
 }
 
 impl Merged {
@@ -151,8 +180,15 @@ impl Merged {
             .fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.data.len() as u64))
     }
 
-    fn take_in(&mut self, tasks: &mut Vec<LogTask>) {
-        for task in tasks.drain(..) {
+    fn take_in(&mut self, inputs: &mut Vec<LogInput>) {
+        for input in inputs.drain(..) {
+            let task = match input {
+                LogInput::Task(task) => task,
+                LogInput::Fetch(group, fetch) => {
+                    self.fetches.push((group, fetch));
+                    continue;
+                }
+            };
             self.compacted |= task.records.iter().any(|r| matches!(r, Record::Compact { .. }));
             self.records.extend(task.records);
             self.gated.extend(task.gated);
@@ -195,7 +231,8 @@ mod tests {
         let tasks = Arc::new(Mailbox::new(4));
         let state = HardState { term: Term(3), vote: None, commit: Index(0) };
         let records = vec![Record::HardState { group: RegionId(1), state }];
-        tasks.push(LogTask { seq: TaskSeq(1), records, gated: Vec::new(), lazy: false });
+        let task = LogTask { seq: TaskSeq(1), records, gated: Vec::new(), lazy: false };
+        tasks.push(LogInput::Task(task));
         tasks.close();
         let writer = LogWriter {
             status: LogStatus::new(log.stats()),

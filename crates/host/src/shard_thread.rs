@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kontiki_multiraft::{Effects, Event, LogTask, Shard};
+use kontiki_multiraft::{Effects, Event, Shard};
 use kontiki_types::{Moment, RegionId};
 
 use crate::apply_queues::ApplyQueues;
 use crate::clock::Clock;
 use crate::fatal::Fatal;
+use crate::log_writer::LogInput;
 use crate::mailbox::Mailbox;
 use crate::metrics::Replication;
 use crate::outbox::Outbox;
@@ -41,7 +42,7 @@ pub(crate) struct ShardThread {
     pub(crate) shard: Shard,
     pub(crate) clock: Clock,
     pub(crate) inputs: Arc<Mailbox<Input>>,
-    pub(crate) log: Arc<Mailbox<LogTask>>,
+    pub(crate) log: Arc<Mailbox<LogInput>>,
     pub(crate) apply: ApplyQueues,
     pub(crate) background: Arc<Mailbox<crate::background::Job>>,
     pub(crate) outbox: Outbox,
@@ -110,7 +111,11 @@ impl ShardThread {
         }
         self.outbox.send(&mut effects.send, unreachable);
         if let Some(task) = effects.log.take() {
-            self.log.push(task);
+            self.log.push(LogInput::Task(task));
+        }
+        if !effects.fetch.is_empty() {
+            let fetches = effects.fetch.drain(..);
+            self.log.push_all(fetches.map(|(group, fetch)| LogInput::Fetch(group, fetch)));
         }
         if !effects.apply.is_empty() {
             self.apply.push_all(&mut effects.apply);

@@ -62,6 +62,13 @@ pub enum Error {
         /// Which group.
         group: kontiki_types::RegionId,
     },
+    /// Entries that were durable cannot be read back. A restart finds what else is damaged, and
+    /// keeps those groups out of it.
+    #[error("entries of {group} in the log are damaged; restart this store, it then refills them")]
+    Damaged {
+        /// Which group.
+        group: kontiki_types::RegionId,
+    },
     /// A configuration value is out of range.
     #[error("{name} is {value}, must be {expected}")]
     Config {

@@ -11,11 +11,12 @@ use crate::{Disk, Error, Log};
 
 impl<D: Disk> Log<D> {
     /// The entries after `after` up to `to` that fit into `bytes_max`; the first always does.
-    /// Nothing when the log does not hold all of them any more (it was compacted, or a snapshot
-    /// took its place), or when they are damaged: what is returned is never a guess.
+    /// Nothing when the log does not hold all of them any more: it was compacted, or a snapshot
+    /// took its place.
     ///
     /// # Errors
-    /// When the disk refuses, or after a failed sync.
+    /// When the disk refuses, after a failed sync, or when they are damaged: what is returned is
+    /// never a guess.
     pub fn entries(
         &self,
         group: RegionId,
@@ -27,13 +28,14 @@ impl<D: Disk> Log<D> {
         let Some(known) = self.index.group(group) else { return Ok(None) };
         let (mut files, mut entries, mut bytes) = (BTreeMap::new(), Vec::new(), 0);
         for run in known.runs.iter().filter(|run| run.last > after.0 && run.first <= to.0) {
-            let Some(found) = self.read_entries(run.place, &mut files)? else { return Ok(None) };
+            let damaged = || Error::Damaged { group };
+            let found = self.read_entries(run.place, &mut files)?.ok_or_else(damaged)?;
             for index in run.first.max(after.0 + 1)..=run.last.min(to.0) {
                 // Not the next one: what stood before it was compacted.
                 if index != after.0 + 1 + entries.len() as u64 {
                     return Ok(None);
                 }
-                let Some(entry) = found.get(&index) else { return Ok(None) };
+                let entry = found.get(&index).ok_or_else(damaged)?;
                 bytes += entry.cost_bytes();
                 if bytes > bytes_max && !entries.is_empty() {
                     return Ok(Some(entries));

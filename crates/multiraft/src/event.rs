@@ -95,8 +95,6 @@ pub enum Event {
     EngineSynced,
     /// The log read entries back for a [`crate::Effects::fetch`].
     Fetched {
-        /// Which group.
-        group: RegionId,
         /// Of the question.
         ticket: u64,
         /// The entries; nothing: the log does not hold them any more.

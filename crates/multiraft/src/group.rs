@@ -6,6 +6,7 @@
 mod asks;
 mod halt;
 mod proposals;
+mod report;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -523,6 +524,7 @@ impl Group {
             applied: self.applied,
             durable_applied: self.durable_applied,
             log_bytes: node.log_bytes(),
+            cached_bytes: node.cached_bytes(),
             quarantine: None,
         }
     }

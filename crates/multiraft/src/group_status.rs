@@ -25,8 +25,10 @@ pub struct GroupStatus {
     pub applied: Index,
     /// Applied, and durable in the engine.
     pub durable_applied: Index,
-    /// Bytes of the log held in memory.
+    /// Bytes of the log.
     pub log_bytes: usize,
+    /// Bytes of those whose data is in memory.
+    pub cached_bytes: usize,
     /// Why it takes no part, if it does not.
     pub quarantine: Option<String>,
 }

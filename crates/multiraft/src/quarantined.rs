@@ -35,6 +35,7 @@ impl Quarantined {
             applied,
             durable_applied: applied,
             log_bytes: 0,
+            cached_bytes: 0,
             quarantine: Some(self.why.clone()),
         }
     }

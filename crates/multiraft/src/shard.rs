@@ -91,6 +91,11 @@ pub struct Shard {
     task: TaskSeq,
     /// Log tasks under way, oldest first, with the groups that have a part in them.
     tasks: VecDeque<(TaskSeq, Vec<RegionId>)>,
+    /// Questions to the log that are not answered, by their numbers in this shard; whose each is,
+    /// and its number there. An answer to a replica that is gone finds none.
+    fetches: BTreeMap<u64, (RegionId, u64)>,
+    /// Number of the newest of them.
+    tickets: u64,
     /// What one node wants; shared, because a group that is idle needs none.
     batch: Batch,
     /// Effects that came up while events were taken in.
@@ -118,6 +123,8 @@ impl Shard {
             watch,
             task: TaskSeq(0),
             tasks: VecDeque::new(),
+            fetches: BTreeMap::new(),
+            tickets: 0,
             batch: Batch::default(),
             early: Effects::default(),
             records: Vec::new(),
@@ -168,6 +175,7 @@ impl Shard {
     pub fn destroy_group(&mut self, id: RegionId) -> bool {
         let Some(group) = self.groups.remove(&id) else { return false };
         group.destroy(&mut self.early);
+        self.fetches.retain(|_, (asker, _)| *asker != id);
         self.set_deadline(id, None);
         self.watch.wake(id);
         self.dirty.remove(&id);
@@ -215,6 +223,7 @@ impl Shard {
             return false;
         };
         group.revive(revival, now);
+        self.fetches.retain(|_, (asker, _)| *asker != id);
         self.touch(id);
         true
     }
@@ -254,8 +263,10 @@ impl Shard {
             Event::Applied { group, index, bytes } => {
                 self.with(group, |g| g.on_applied(index, bytes));
             }
-            Event::Fetched { group, ticket, entries } => {
-                self.with(group, |g| g.on_fetched(ticket, entries));
+            Event::Fetched { ticket, entries } => {
+                if let Some((group, ticket)) = self.fetches.remove(&ticket) {
+                    self.with(group, |g| g.on_fetched(ticket, entries));
+                }
             }
             Event::SnapshotSent { group, to, term, session, ok } => {
                 self.with(group, |g| g.on_snapshot_sent(to, (term, session), ok, now));
@@ -332,6 +343,11 @@ impl Shard {
             }
             self.set_deadline(id, deadline);
         }
+        for (group, fetch) in &mut effects.fetch {
+            self.tickets += 1;
+            self.fetches.insert(self.tickets, (*group, fetch.ticket));
+            fetch.ticket = self.tickets;
+        }
         if records.used || !records.list.is_empty() {
             self.task = task;
             self.count_logged(&records, effects);
@@ -349,6 +365,14 @@ impl Shard {
     pub fn status(&self, group: RegionId) -> Option<GroupStatus> {
         let kept_out = || self.quarantined.get(&group).map(Quarantined::status);
         self.groups.get(&group).map(|group| group.status()).or_else(kept_out)
+    }
+
+    /// Everything there is to say about one group at `now`, on several lines, for people.
+    pub fn report(&self, group: RegionId, now: Moment) -> Option<String> {
+        let kept_out =
+            |replica: &Quarantined| format!("{} quarantined: {}", replica.peer, replica.why);
+        let kept_out = || self.quarantined.get(&group).map(kept_out);
+        self.groups.get(&group).map(|group| group.report(now)).or_else(kept_out)
     }
 
     /// How all groups stand: those that take part, then those that do not, each in order of id.

@@ -50,7 +50,6 @@ impl Applying {
     }
 
     /// Everything up to here was handed to the state machine.
-    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn handed_out(&self) -> Index {
         self.handed_out
     }

@@ -39,8 +39,8 @@ pub struct Config {
     /// The bytes of configuration entries.
     pub membership_codec: MembershipCodec,
     /// Most bytes of entries kept in memory when they are durable; older ones are fetched again
-    /// when a follower or the state machine needs them. Default: all, for drivers that serve no
-    /// [`crate::Fetch`].
+    /// when a follower or the state machine needs them. Default 8 MiB, one entry of the largest
+    /// kind. `usize::MAX`: all, for a driver that serves no [`crate::Fetch`].
     pub cache_bytes_max: usize,
     /// Most entry bytes in one append message. Default 1 MiB.
     pub append_bytes_max: usize,
@@ -93,7 +93,7 @@ impl Config {
             heartbeat_interval: Duration::from_millis(100),
             commit_notice_delay: Duration::from_millis(5),
             seed,
-            cache_bytes_max: usize::MAX,
+            cache_bytes_max: limits::ENTRY_BYTES_MAX,
             append_bytes_max: 1024 * 1024,
             inflight_messages_max: 256,
             inflight_bytes_max: 4 * limits::APPEND_BYTES_MAX,

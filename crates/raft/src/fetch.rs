@@ -29,6 +29,13 @@ pub(crate) struct Fetching {
     tickets: u64,
 }
 
+impl Fetching {
+    /// Questions without an answer.
+    pub(crate) fn count(&self) -> usize {
+        self.asked.len()
+    }
+}
+
 /// Ask for the evicted entries after `after` up to `to`, unless that was asked already.
 pub(crate) fn ask(
     shared: &mut Shared,

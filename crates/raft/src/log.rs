@@ -25,14 +25,14 @@ pub(crate) struct LogMark {
 }
 
 /// An entry and the cost of all entries up to it, so that the cost of any range is a subtraction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
     entry: Entry,
     through_bytes: u64,
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Log {
     /// The entry before the first; its term is known although it is cut away (jraft#1156).
     start: Position,

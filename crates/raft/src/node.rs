@@ -45,6 +45,18 @@ impl Node {
         Self { shared, role }
     }
 
+    /// What comes after this replica in the same process, as if it had restarted: its state machine
+    /// stands at `at`, the start of this log, one of its entries, or a snapshot beyond it.
+    ///
+    /// # Panics
+    /// When something is still on its way to the disk: the successor could not know.
+    #[must_use]
+    pub fn successor(&self, config: Config, at: &SnapshotMeta, now: Moment) -> Self {
+        let mut shared = self.shared.successor(config, at);
+        let role = Role::Follower(Follower::at_start(&mut shared, now));
+        Self { shared, role }
+    }
+
     // ---- inputs ----
 
     /// A message arrived.
@@ -263,7 +275,8 @@ impl Node {
         self.shared.compact(to)
     }
 
-    /// Nothing will happen for a while: give back memory kept for the next time.
+    /// Nothing will happen for a while: give back memory kept for the next time, and the data of
+    /// entries that are durable.
     pub fn shrink(&mut self) {
         self.shared.shrink();
         if let Role::Leader(leader) = &mut self.role {
@@ -426,29 +439,7 @@ impl Node {
         self.shared.applying.install.as_ref().is_some_and(|install| install.meta == *meta)
     }
 
-    /// What a successor in this very process continues from, when its state machine stands at
-    /// `at`: at the start of this log, at one of its entries, or at a snapshot beyond it.
-    ///
-    /// # Panics
-    /// When something is still on its way to the disk: a successor could not know.
-    pub fn restored(&self, at: &SnapshotMeta) -> Restored {
-        let shared = &self.shared;
-        let (start, last) = (self.start(), self.last_position());
-        assert_eq!(self.durable(), last.index, "not all of the log is durable");
-        assert!(shared.durability.is_ballot_durable(), "the ballot is not durable");
-        let mut entries = Vec::new();
-        shared.log.copy_range(start.position.index, last.index, usize::MAX, &mut entries);
-        let hard_state = shared.hard_state();
-        let index = start.position.index;
-        if shared.log.matches(at.position) {
-            let applied = at.position.index;
-            return Restored { hard_state, snapshot: start, entries, applied, installed: None };
-        }
-        let installed = Some(at.clone());
-        Restored { hard_state, snapshot: start, entries, applied: index, installed }
-    }
-
-    /// Bytes of the log in memory, entry overheads included.
+    /// Bytes of the whole log, entry overheads included, whether its data is in memory or not.
     pub fn log_bytes(&self) -> usize {
         usize::try_from(self.shared.log.bytes()).unwrap_or(usize::MAX)
     }
@@ -478,5 +469,10 @@ impl Node {
     /// One line for status and logs.
     pub fn describe(&self) -> String {
         describe::node(self)
+    }
+
+    /// Everything there is to say about it at `now`, on several lines, for people.
+    pub fn report(&self, now: Moment) -> String {
+        describe::report(self, now)
     }
 }

@@ -71,6 +71,32 @@ impl Shared {
             memberships.push(entry.position.index, decode(&config, entry));
         }
         let log = Log::restore(start, entries);
+        Self::begin(config, hard_state, (log, memberships), applied, installed)
+    }
+
+    /// What comes after this one in the same process, when its state machine stands at `at`: the
+    /// log goes on as it is, with what left memory where it is.
+    ///
+    /// # Panics
+    /// When something is still on its way to the disk: the successor could not know.
+    pub(crate) fn successor(&self, config: Config, at: &SnapshotMeta) -> Self {
+        assert_eq!(self.log.durable(), self.log.last().index, "not all of the log is durable");
+        assert!(self.durability.is_ballot_durable(), "the ballot is not durable");
+        let kept = (self.log.clone(), self.memberships.unforced());
+        let holds = self.log.matches(at.position);
+        let applied = if holds { at.position.index } else { self.log.start().index };
+        let installed = (!holds).then(|| at.clone());
+        Self::begin(config, self.hard_state(), kept, applied, installed)
+    }
+
+    fn begin(
+        config: Config,
+        hard_state: HardState,
+        (log, memberships): (Log, Stack),
+        applied: Index,
+        installed: Option<SnapshotMeta>,
+    ) -> Self {
+        let start = log.start();
         let installed = installed.filter(|meta| meta.position.index > start.index);
         let newest = installed.as_ref().map_or(applied, |meta| applied.max(meta.position.index));
         let known = if installed.is_some() { start.index } else { applied };
@@ -173,6 +199,11 @@ impl Shared {
         }
         let recent = |heard| now.since(heard) < self.config.election_timeout;
         self.asleep || self.leader_heard.is_some_and(recent)
+    }
+
+    /// When that was, if ever.
+    pub(crate) fn leader_heard(&self) -> Option<Moment> {
+        self.leader_heard
     }
 
     /// This peer, a follower, sleeps.
@@ -305,9 +336,12 @@ impl Shared {
         self.send_after(gate, to, body);
     }
 
-    /// Give back memory kept for the next time.
+    /// Give back memory kept for the next time, and the data of entries that the disk has.
     pub(crate) fn shrink(&mut self) {
         self.outbox.shrink();
+        if self.config.cache_bytes_max != usize::MAX {
+            self.log.evict(0);
+        }
         self.log.shrink();
         self.durability.shrink();
     }

@@ -49,6 +49,8 @@ marks! {
     TailReplaced = "follower replaced an uncommitted tail",
     /// A log was compacted.
     LogCompacted = "log compacted",
+    /// Entries that had left memory were read back from the log.
+    EntriesFetched = "entries read back from the log",
     /// A snapshot was streamed and taken.
     SnapshotStreamed = "snapshot streamed whole",
     /// A snapshot stream was given up.

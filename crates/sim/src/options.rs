@@ -119,6 +119,8 @@ pub struct StoreOptions {
     pub inflight_messages: usize,
     /// Bytes of one append.
     pub append_bytes: usize,
+    /// Bytes of durable entries that a replica keeps in memory.
+    pub cache_bytes: usize,
     /// Log bytes between engine syncs, which compact the log.
     pub sync_engine_every_bytes: usize,
     /// Log bytes kept for followers that are a little behind.
@@ -205,6 +207,7 @@ impl Options {
         options.client_count = 16;
         options.store.election_timeout = millis(1000);
         options.store.append_bytes = 1_000_000;
+        options.store.cache_bytes = 1_000_000;
         options.store.inflight_messages = 256;
         options.workload.think = millis(30);
         options.faults.kept = None;
@@ -343,6 +346,7 @@ impl StoreOptions {
             election_timeout: millis(rng.range(150..1000) + 20 * scale),
             inflight_messages: *rng.pick(&[2, 16, 256]),
             append_bytes: *rng.pick(&[300, 4_000, 1_000_000]),
+            cache_bytes: *rng.fork("cache").pick(&[0, 500, 5_000, 1_000_000]),
             sync_engine_every_bytes: *rng.pick(&[2_000, 20_000, 1_000_000]),
             retain_bytes,
             retain_bytes_max: retain_bytes * *rng.pick(&[2, 8]),

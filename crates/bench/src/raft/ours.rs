@@ -126,6 +126,8 @@ fn node(id: u64) -> Node {
     let mut config = Config::new(PeerId(id), id, codec);
     config.heartbeat_interval = HEARTBEAT;
     config.election_timeout = HEARTBEAT * 10;
+    // There is no disk that could give back what left memory.
+    config.cache_bytes_max = usize::MAX;
     let membership = Membership::of_voters(REPLICAS as u64);
     let snapshot = SnapshotMeta { position: Position::ZERO, membership };
     Node::new(config, Restored { snapshot, ..Restored::default() }, Moment::ZERO)

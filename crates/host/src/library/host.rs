@@ -432,6 +432,7 @@ impl Inner {
         raft.election_timeout = self.options.election_timeout;
         raft.heartbeat_interval = self.options.heartbeat_interval;
         raft.hibernate_after = self.options.hibernate_after;
+        raft.cache_bytes_max = self.options.log_cache_bytes;
         raft.priorities = priorities.iter().map(|(&peer, &p)| (peer, Priority(p))).collect();
         raft
     }

@@ -227,19 +227,14 @@ impl Node {
 
     /// Everything there is to say about it, for people. Waits as [`Node::state`].
     pub fn describe(&self) -> String {
-        let text = self.look(|node| {
-            let mut text = node.describe();
-            for progress in node.progress() {
-                text.push_str("\n  ");
-                text.push_str(&kontiki_raft::describe::progress(&progress));
-            }
-            format!("{text}\n  {}", kontiki_raft::describe::membership(node.membership()))
-        });
+        let (group, now) = (self.group(), self.host.0.node_host.now());
+        let text = self.host.0.node_host.inspect(move |shard| shard.report(group, now));
+        let text = text.flatten().unwrap_or_else(|| "its thread does not answer".to_owned());
         let snapshot = self.replica.files.newest().map(|stored| stored.manifest.meta.position);
         let snapshot = snapshot.map_or_else(|| "none".to_owned(), |at| at.to_string());
         let state = self.ended().map_or_else(|| "working".to_owned(), |error| error.to_string());
-        let text = text.unwrap_or_else(|error| error.to_string());
-        format!("{} {state}\n  {text}\n  snapshot {snapshot}", self.group())
+        let applied = self.replica.applied();
+        format!("{group} {state}\n{text}\n  state machine at {applied}, snapshot {snapshot}")
     }
 
     // ---- members ----

@@ -40,6 +40,10 @@ pub struct HostOptions {
     /// A group's log below this many bytes stays when a snapshot covers it, so that a follower that
     /// was away for a moment needs no snapshot. Default 1 MiB.
     pub retain_log_bytes: usize,
+    /// Bytes of each group's newest entries that stay in memory; what a slow follower or state
+    /// machine needs besides is read back from the log. A group that sleeps keeps none. Default
+    /// 8 MiB, one task of the largest kind.
+    pub log_cache_bytes: usize,
     /// Most bytes a second that snapshots may take of disk and network together; none: as fast as
     /// they can. Default none, as in JRaft.
     pub snapshot_bytes_per_second: Option<u64>,
@@ -64,6 +68,7 @@ impl HostOptions {
             hibernate_after: Some(10),
             apply_workers: 2,
             retain_log_bytes: 1024 * 1024,
+            log_cache_bytes: kontiki_types::limits::ENTRY_BYTES_MAX,
             snapshot_bytes_per_second: None,
             disable_cli: false,
             enable_metrics: true,
@@ -124,8 +129,8 @@ pub struct NodeOptions {
     pub snapshot_interval: Option<Duration>,
     /// Least number of entries between two snapshots that nobody asked for. JRaft's default, 0.
     pub snapshot_log_margin: u64,
-    /// Take a snapshot when this many bytes were applied since the last, whatever the time: the
-    /// log is held in memory as well. Default 64 MiB (JRaft: no bound).
+    /// Take a snapshot when this many bytes were applied since the last, whatever the time: a
+    /// restart applies them again. Default 64 MiB (JRaft: no bound).
     pub snapshot_log_bytes: usize,
 }
 

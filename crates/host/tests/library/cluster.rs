@@ -26,11 +26,17 @@ pub(crate) struct Cluster {
     probe: Probe,
     dirs: BTreeMap<StoreId, TempDir>,
     pub(crate) tune: fn(&mut NodeOptions),
+    tune_host: fn(&mut HostOptions),
 }
 
 impl Cluster {
     /// So many hosts, no group yet.
     pub(crate) fn hosts(count: u64) -> Self {
+        Self::tuned_hosts(count, |_| {})
+    }
+
+    /// The same with other options.
+    pub(crate) fn tuned_hosts(count: u64, tune_host: fn(&mut HostOptions)) -> Self {
         let (probe, calls) = Calls::new();
         let mut cluster = Self {
             network: MemoryNetwork::new(),
@@ -40,6 +46,7 @@ impl Cluster {
             probe,
             dirs: BTreeMap::new(),
             tune: |_| {},
+            tune_host,
         };
         for store in (1..=count).map(StoreId) {
             cluster.start(store);
@@ -50,11 +57,16 @@ impl Cluster {
     /// So many hosts with a node each, and a leader.
     pub(crate) fn with_leader(count: u64) -> (Self, StoreId) {
         let mut cluster = Self::hosts(count);
-        for store in cluster.stores() {
-            cluster.create(store).expect("created");
-        }
-        let leader = cluster.calls.leader();
+        let leader = cluster.elect();
         (cluster, leader)
+    }
+
+    /// A node on each host, and a leader.
+    pub(crate) fn elect(&mut self) -> StoreId {
+        for store in self.stores() {
+            self.create(store).expect("created");
+        }
+        self.calls.leader()
     }
 
     pub(crate) fn stores(&self) -> Vec<StoreId> {
@@ -68,6 +80,7 @@ impl Cluster {
             .with_election_timeout(Duration::from_millis(200));
         options.retain_log_bytes = 0;
         options.log_segment_bytes = 16 * 1024 * 1024;
+        (self.tune_host)(&mut options);
         options
     }
 

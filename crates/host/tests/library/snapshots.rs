@@ -73,6 +73,28 @@ fn a_follower_that_the_log_does_not_reach_gets_a_snapshot() {
 }
 
 #[test]
+fn a_follower_is_fed_with_entries_that_left_memory() {
+    let mut cluster = Cluster::tuned_hosts(3, |options| {
+        options.log_cache_bytes = 500;
+        options.retain_log_bytes = 1024 * 1024;
+    });
+    let leader = cluster.elect();
+    let away = cluster.others(leader)[0];
+    cluster.stop(away);
+    for n in 0..50 {
+        cluster.say(leader, &format!("{n} {}", "w".repeat(100))).expect("applied");
+    }
+    let status = cluster.node(leader).status().expect("told");
+    assert_eq!(status.first, Index(1), "the whole log is there");
+    assert!(status.log_bytes > 5000 && status.cached_bytes <= 500, "{status:?}");
+    let all = cluster.words(leader).expect("read");
+    cluster.start(away);
+    cluster.create(away).expect("created");
+    assert_eq!(cluster.words_in_time(away), all);
+    assert!(!cluster.calls.all().iter().any(|(_, call)| matches!(call, Call::Loaded(_))));
+}
+
+#[test]
 fn snapshots_come_by_themselves_after_time_and_after_bytes() {
     let mut cluster = Cluster::hosts(1);
     cluster.tune = |options| options.snapshot_interval = Some(std::time::Duration::from_millis(50));

@@ -130,5 +130,10 @@ fn members_are_listed_and_the_leader_knows_who_is_alive() {
     while node.list_alive().expect("listed").len() > 2 {
         assert!(std::time::Instant::now() < deadline, "the stopped store counts as alive");
     }
-    assert!(node.describe().contains("leader"), "{}", node.describe());
+    let told = node.describe();
+    let parts = ["leader", "timers: heartbeat", "reads: ", "configuration as of", "replicator s"];
+    let more = ["matched", "inflight", "log after", "apply: ", "callers: ", "snapshot none"];
+    for part in parts.into_iter().chain(more) {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
 }

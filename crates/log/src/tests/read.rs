@@ -2,7 +2,7 @@
 
 use kontiki_types::{Index, RegionId};
 
-use crate::{Log, SimDisk};
+use crate::{Error, Log, SimDisk};
 
 use super::model::{append, compact};
 use super::run::config;
@@ -30,4 +30,18 @@ fn what_replaced_an_entry_is_read_and_what_was_compacted_is_not() {
     assert_eq!(read(&log, 6, 9, 1), None, "8 fits, but 7 comes before it");
     assert_eq!(read(&log, 7, 8, 1000), Some(vec![vec![2, 2]]));
     assert_eq!(log.entries(RegionId(2), Index(0), Index(1), 1).unwrap(), None);
+}
+
+#[test]
+fn damage_is_told_from_absence() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
+    log.write(&[append(1, 1, 1, &[7])]).unwrap();
+    log.sync().unwrap();
+    assert_eq!(read(&log, 0, 1, 1000), Some(vec![vec![7]]));
+    for offset in 4096..8192 {
+        disk.flip("0000000000000001.log", offset, 1);
+    }
+    let error = log.entries(RegionId(1), Index(0), Index(1), 1000).unwrap_err();
+    assert!(matches!(error, Error::Damaged { group: RegionId(1) }), "{error}");
 }

@@ -5,7 +5,7 @@
 //! it can come back as if its process had restarted. A leader hands over first, so that the others
 //! need not wait for an election timeout.
 
-use kontiki_raft::{ChangeFailure, Config as RaftConfig, Node, RoleKind, TransferOutcome};
+use kontiki_raft::{ChangeFailure, Config as RaftConfig, RoleKind, TransferOutcome};
 use kontiki_types::{Moment, SnapshotMeta};
 
 use super::Group;
@@ -112,8 +112,7 @@ impl Group {
             return;
         }
         let Some(revival) = self.revival.take() else { return };
-        let restored = self.node.restored(&revival.at);
-        let node = Node::new(revival.raft, restored, now);
+        let node = self.node.successor(revival.raft, &revival.at, now);
         *self = Self::new(self.id, node, self.durability);
     }
 }

@@ -39,6 +39,11 @@ impl Stack {
         self.forced.as_ref()
     }
 
+    /// All of the log, the one as of its start first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &(Index, Membership)> {
+        std::iter::once(&self.base).chain(&self.above)
+    }
+
     /// As of this index; nothing below the start of the log.
     pub(crate) fn at(&self, index: Index) -> Option<&Membership> {
         let above = self.above.iter().rev().find(|(at, _)| *at <= index);
@@ -66,6 +71,11 @@ impl Stack {
     pub(crate) fn peer(&self, id: PeerId) -> Option<Peer> {
         let newest_first = self.above.iter().rev().chain([&self.base]).map(|(_, m)| m);
         self.forced.iter().chain(newest_first).find_map(|membership| membership.peer(id))
+    }
+
+    /// As the log alone has it.
+    pub(crate) fn unforced(&self) -> Self {
+        Self { base: self.base.clone(), above: self.above.clone(), forced: None }
     }
 
     // ---- changing ----

@@ -96,6 +96,11 @@ impl Forwarded {
         }
     }
 
+    /// Reads, and the questions asked for them.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.count, self.asked.len())
+    }
+
     /// Nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0

@@ -72,6 +72,11 @@ impl Rounds {
         self.count == 0
     }
 
+    /// Readers, and the rounds under way for them.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.count, self.under_way.len())
+    }
+
     /// The round that messages carry.
     pub(crate) fn newest(&self) -> u64 {
         self.newest

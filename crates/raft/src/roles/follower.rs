@@ -86,6 +86,11 @@ impl Follower {
         }
     }
 
+    /// When to campaign, or, without a vote, to forget the leader.
+    pub(crate) fn election_deadline(&self) -> Option<Moment> {
+        self.deadline
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.deadline.into_iter().chain(self.reads.next_deadline()).min()
     }

@@ -37,10 +37,10 @@ pub(crate) struct Leader {
     pub(crate) lease: Lease,
     pub(crate) quiet: Quiet,
     pub(crate) transfer: Option<Transfer>,
-    heartbeat_at: Moment,
+    pub(crate) heartbeat_at: Moment,
     pub(crate) quorum_check_at: Moment,
     /// When idle followers are told what is committed, if that is still news to them by then.
-    tell_commit_at: Option<Moment>,
+    pub(crate) tell_commit_at: Option<Moment>,
     /// The latest moment this role was told.
     pub(crate) now: Moment,
 }
@@ -256,7 +256,7 @@ impl Leader {
 
     /// Nobody else can have been elected by `now`, and the commit index is not behind what an
     /// earlier leader answered (etcd#7331, tikv#9208).
-    fn holds_lease(&self, shared: &Shared, now: Moment) -> bool {
+    pub(crate) fn holds_lease(&self, shared: &Shared, now: Moment) -> bool {
         let id = shared.config.id;
         let sent = |peer: PeerId| {
             if peer == id { Some(now) } else { self.find(peer).and_then(|p| p.echoed_sent) }

@@ -193,6 +193,8 @@ enum Command {
     },
     /// How these peers stand.
     Status(#[arg(many, optional)] Vec<u64>),
+    /// All there is to say about a peer.
+    Report(u64),
     /// How far a leader's followers are.
     Progress(u64),
     /// The membership in effect at these peers.
@@ -503,6 +505,7 @@ fn look(group: &Group, command: &Command) -> String {
             };
             peers.iter().map(line).collect()
         }
+        Command::Report(peer) => group.node(PeerId(*peer)).report(group.now) + "\n",
         Command::Members(peers) => {
             let peers = if peers.is_empty() { group.running() } else { ids(peers) };
             let line = |&peer: &PeerId| {

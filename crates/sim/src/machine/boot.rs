@@ -189,6 +189,7 @@ impl Machine {
             raft.heartbeat_interval = options.election_timeout / 10;
             raft.inflight_messages_max = options.inflight_messages;
             raft.append_bytes_max = options.append_bytes;
+            raft.cache_bytes_max = options.cache_bytes;
             let durability = Durability::Engine;
             shard.add_group(GroupSpec { group, raft, restored, durability }, now);
         }

@@ -95,6 +95,7 @@ impl Machine {
             }
             self.queue_log(task, env);
         }
+        self.running().writer.fetches.append(&mut effects.fetch);
         for &group in dirty {
             self.judge_node(group, env);
         }

@@ -9,6 +9,8 @@ use kontiki_log::{
     Log, Prepared, Record, SegmentRequest, SimDisk, prepare_segment, remove_segments,
 };
 use kontiki_multiraft::{Event, LogTask, Outbound, TaskSeq};
+use kontiki_raft::Fetch;
+use kontiki_types::RegionId;
 
 use crate::env::{Env, Work};
 use crate::marks::Mark;
@@ -30,6 +32,8 @@ pub(super) struct Writer {
     pub(super) log: Log<SimDisk>,
     /// Tasks that wait for the writer.
     pub(super) queued: Vec<LogTask>,
+    /// Entries that are to be read back once the tasks before are written.
+    pub(super) fetches: Vec<(RegionId, Fetch)>,
     /// Messages that wait for the next sync.
     gated: Vec<Outbound>,
     /// The newest task written and not reported.
@@ -51,6 +55,7 @@ impl Writer {
         Self {
             log,
             queued: Vec::new(),
+            fetches: Vec::new(),
             gated: Vec::new(),
             newest: None,
             must_sync: false,
@@ -102,8 +107,16 @@ impl Machine {
     /// Writes what waits, unless a sync is under way.
     pub(super) fn write_log(&mut self, env: &mut Env) {
         self.serve_segments(env);
+        if self.running().writer.is_syncing {
+            return;
+        }
+        self.write_queued(env);
+        self.read_log(env);
+    }
+
+    fn write_queued(&mut self, env: &mut Env) {
         let writer = &mut self.running().writer;
-        if writer.is_syncing || writer.queued.is_empty() {
+        if writer.queued.is_empty() {
             return;
         }
         if writer.queued.len() > 1 {
@@ -132,6 +145,22 @@ impl Machine {
             self.plan(time, Work::LogSync, env);
             self.tempt(time, env);
         }
+    }
+
+    /// Reads back what was asked for.
+    fn read_log(&mut self, env: &mut Env) {
+        let writer = &mut self.running().writer;
+        let mut events = Vec::new();
+        for (group, Fetch { ticket, after, to, bytes_max }) in std::mem::take(&mut writer.fetches) {
+            match writer.log.entries(group, after, to, bytes_max) {
+                Ok(entries) => events.push(Event::Fetched { ticket, entries }),
+                Err(error) => return self.fatal(&format!("log read: {error}"), env),
+            }
+        }
+        if events.iter().any(|event| matches!(event, Event::Fetched { entries: Some(_), .. })) {
+            env.marks.hit(Mark::EntriesFetched);
+        }
+        self.tell_shard(events, env);
     }
 
     /// The sync under way is done.

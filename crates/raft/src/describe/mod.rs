@@ -2,6 +2,10 @@
 //!
 //! A line reads `p1→p2 t3 append 4@2 [5@3 "a"] commit 4`. Nothing here decides anything.
 
+mod report;
+
+pub use report::report;
+
 use std::fmt::Write as _;
 
 use kontiki_types::{
