@@ -28,6 +28,7 @@ pub mod entry;
 mod error;
 pub mod frame;
 pub mod hard_state;
+pub mod heir;
 pub mod hello;
 pub mod install_marker;
 pub mod keys;

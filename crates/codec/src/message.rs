@@ -4,7 +4,7 @@
 //! is never used again for something else.
 
 use kontiki_types::{
-    AppendOutcome, Body, Entry, Index, Message, PeerId, Position, ReadMode, RegionId, Term,
+    AppendOutcome, Body, Entry, Index, Message, PeerId, Position, ReadMode, RegionId, StoreId, Term,
 };
 
 use crate::wire::{Reader, put_flag, put_u8, put_varint};
@@ -72,6 +72,7 @@ fn tag(body: &Body) -> u8 {
         Body::Removed { .. } => 16,
         Body::ReadIndex { mode: ReadMode::Lease, .. } => 14,
         Body::Sleep { .. } => 15,
+        Body::Succeed { .. } => 17,
     }
 }
 
@@ -122,6 +123,7 @@ fn encode_body(out: &mut Vec<u8>, body: &Body) {
         }
         Body::TimeoutNow | Body::TimeoutNowRefused => {}
         Body::Removed { as_of } => put_varint(out, as_of.0),
+        Body::Succeed { store } => put_varint(out, store.0),
     }
 }
 
@@ -154,6 +156,7 @@ fn decode_body(reader: &mut Reader, tag: u8) -> Result<Body> {
         13 => Body::TimeoutNowRefused,
         16 => Body::Removed { as_of: Index(reader.varint()?) },
         14 => Body::ReadIndex { id: reader.varint()?, mode: ReadMode::Lease },
+        17 => Body::Succeed { store: StoreId(reader.varint()?) },
         15 => Body::Sleep { session: reader.varint()?, commit: position::decode(reader)? },
         _ => return Err(Error::Corrupt("unknown kind of message")),
     })

@@ -84,8 +84,11 @@ impl ApplyWorker {
         self.snapshots.push_all(round.snapshots.drain(..));
         for (group, meta, spool) in std::mem::take(&mut round.installs) {
             let began = Instant::now();
-            let mut chunks = self.spools.read(spool);
-            self.applier.install(group, meta, spool, &mut chunks, round)?;
+            let chunks = &mut self.spools.read(spool);
+            if self.applier.check_snapshot(group, &meta, chunks, round)? {
+                let chunks = &mut self.spools.read(spool);
+                self.applier.install(group, meta, spool, chunks, round)?;
+            }
             self.spools.remove(spool);
             if let Some(metrics) = &self.metrics {
                 metrics.install_snapshot.observe_since(began);

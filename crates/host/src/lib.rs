@@ -47,7 +47,9 @@ mod waiters;
 pub use background::{Background, SyncEngine};
 pub use fatal::OnFatal;
 pub use log_writer::LogStatus;
-pub use node_host::{HostedGroup, JoiningGroup, NodeHost, OnNotice, Options, StartError};
+pub use node_host::{
+    HostedGroup, JoiningGroup, NodeHost, OnNotice, Options, StartError, Succession,
+};
 pub use snapshot_receiver::SnapshotReceiver;
 pub use transport::{Class, SnapshotPipe, Transport};
 pub use waiters::{ChangeDone, ProposeDone, ReadDone, TransferDone};

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use bytes::Bytes;
 use kontiki_codec::frame;
 use kontiki_log::{Disk, Log};
 use kontiki_multiraft::{
-    Applier, Durability, Event, GroupSpec, GroupStatus, OpenSnapshot, Quarantined, Refused,
-    RestoreError, Shard, ShardConfig, StateMachine, membership_codec, restore,
+    Applier, Event, GroupStatus, OpenSnapshot, Refused, RestoreError, Shard, ShardConfig,
+    StateMachine,
 };
-use kontiki_raft::{Config as RaftConfig, Notice};
+use kontiki_raft::Notice;
 use kontiki_types::{
     Membership, PeerId, Position, ReadMode, RegionId, SnapshotMeta, StoreId, Term,
 };
@@ -43,9 +43,15 @@ use crate::transport::Transport;
 use crate::waiters::{ProposeDone, ReadDone, TransferDone, Waiter, Waiters};
 
 mod groups;
+mod recovery;
 
 use groups::Comings;
 pub use groups::JoiningGroup;
+use recovery::Recovery;
+pub use recovery::Succession;
+
+/// The groups whose replicas take no part.
+pub(crate) type Quarantine = Arc<RwLock<BTreeSet<RegionId>>>;
 
 /// Told of every leadership and membership change, on the shard thread: must return at once.
 pub type OnNotice = Arc<dyn Fn(RegionId, &Notice) + Send + Sync>;
@@ -72,6 +78,9 @@ pub struct HostedGroup {
     pub membership: Membership,
     /// An install of a snapshot that a crash interrupted: run again before anything else.
     pub pending_install: Option<(SnapshotMeta, u64)>,
+    /// How it is succeeded when it may have forgotten a promise; nothing: then the host does not
+    /// start.
+    pub succession: Option<Succession>,
 }
 
 /// What a host is started with.
@@ -127,7 +136,7 @@ struct Ready<D: Disk> {
     apply: ApplyQueues,
     spools: Arc<Spools>,
     clock: Clock,
-    quarantined: Arc<BTreeSet<RegionId>>,
+    quarantined: Quarantine,
     comings: Arc<Comings>,
 }
 
@@ -139,7 +148,7 @@ pub struct NodeHost {
     spools: Arc<Spools>,
     background: Background,
     log_status: LogStatus,
-    quarantined: Arc<BTreeSet<RegionId>>,
+    quarantined: Quarantine,
     fatal: Fatal,
     clock: Clock,
     apply: ApplyQueues,
@@ -164,41 +173,19 @@ impl NodeHost {
         for damage in &recovered.damage {
             tracing::error!(?damage, "the log is damaged");
         }
-        let mut shard = Shard::new(options.shard.clone());
         let apply = ApplyQueues::new(options.apply_workers);
-        let mut records = Vec::new();
-        let mut quarantined = BTreeSet::new();
-        for mut hosted in groups {
-            if let Some((meta, spool)) = hosted.pending_install.take() {
-                hosted.machine.install(&meta, spool, &mut spools.read(spool))?;
-                hosted.applied = meta.position;
-                hosted.membership = meta.membership;
-            }
-            let found = recovered.take(hosted.group);
-            match restore(hosted.group, found, hosted.applied, &hosted.membership) {
-                Ok((restored, mut needed)) => {
-                    records.append(&mut needed);
-                    let raft = raft_config(&options, &hosted);
-                    let (group, durability) = (hosted.group, Durability::Engine);
-                    shard.add_group(GroupSpec { group, raft, restored, durability }, clock.now());
-                }
-                // A damaged replica stops nobody but itself.
-                Err(RestoreError::Quarantined { group, why }) => {
-                    tracing::error!(%group, %why, "log damaged: this replica takes no part");
-                    let (peer, applied) = (hosted.peer, hosted.applied);
-                    quarantined.insert(group);
-                    shard.add_quarantined(Quarantined { group, peer, applied, why });
-                }
-                Err(error) => return Err(error.into()),
-            }
-            apply.of(hosted.group).push(ApplyInput::Add(hosted.group, hosted.machine));
+        let (now, mut recovery) = (clock.now(), Recovery::new(&options));
+        for hosted in groups {
+            let (group, machine) = recovery.bring_up(hosted, &mut recovered, &spools, now)?;
+            apply.of(group).push(ApplyInput::Add(group, machine));
         }
+        let Recovery { shard, records, quarantined, .. } = recovery;
         if !records.is_empty() {
             log.write(&records)?;
             log.sync()?;
         }
         spools.retain(&[])?;
-        let quarantined = Arc::new(quarantined);
+        let quarantined = Arc::new(RwLock::new(quarantined));
         let comings = Arc::new(Comings::of(recovered));
         let ready = Ready { log, shard, apply, spools, clock, quarantined, comings };
         Self::start_threads(options, disk, ready)
@@ -210,8 +197,7 @@ impl NodeHost {
         ready: Ready<D>,
     ) -> Result<Self, StartError> {
         let Ready { log, shard, apply, spools, clock, quarantined, comings } = ready;
-        let fatal = Fatal::new(options.on_fatal);
-        let inputs = Arc::new(Mailbox::new(INPUTS_MAX));
+        let (fatal, inputs) = (Fatal::new(options.on_fatal), Arc::new(Mailbox::new(INPUTS_MAX)));
         // These carry what the shard hands out; the shard's own limits bound them.
         let log_tasks = Arc::new(Mailbox::new(usize::MAX));
         let jobs = Arc::clone(&options.background.jobs);
@@ -259,6 +245,7 @@ impl NodeHost {
             on_notice: options.on_notice,
             fatal: fatal.clone(),
             halts: Arc::clone(&comings.halts),
+            quarantined: Arc::clone(&quarantined),
             replication: options.metrics.map(Replication::new),
         };
         threads.spawn("shard", move || shard_thread.run())?;
@@ -361,7 +348,7 @@ impl NodeHost {
     /// True while the replica of this group takes no part because its log is damaged: then its
     /// state machine should not be shown either.
     pub fn is_quarantined(&self, group: RegionId) -> bool {
-        self.quarantined.contains(&group)
+        self.quarantined.read().unwrap_or_else(PoisonError::into_inner).contains(&group)
     }
 
     /// Sizes and counters of the log.
@@ -377,9 +364,8 @@ impl NodeHost {
     /// Finish what is under way and stop all threads. Callers that still wait are refused.
     pub fn stop(&self) {
         self.inputs.close();
-        let threads = std::mem::take(
-            &mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a thread of the host panicked");
@@ -405,14 +391,6 @@ impl NodeHost {
             });
         }
     }
-}
-
-fn raft_config(options: &Options, hosted: &HostedGroup) -> RaftConfig {
-    let seed = options.seed ^ hosted.group.0;
-    let mut raft = RaftConfig::new(hosted.peer, seed, membership_codec());
-    raft.election_timeout = options.election_timeout;
-    raft.heartbeat_interval = options.heartbeat_interval;
-    raft
 }
 
 /// Named threads.

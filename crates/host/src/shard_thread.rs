@@ -16,6 +16,7 @@ use crate::fatal::Fatal;
 use crate::log_writer::LogInput;
 use crate::mailbox::Mailbox;
 use crate::metrics::Replication;
+use crate::node_host::Quarantine;
 use crate::outbox::Outbox;
 use crate::waiters::{Waiter, Waiters};
 
@@ -51,6 +52,8 @@ pub(crate) struct ShardThread {
     pub(crate) fatal: Fatal,
     /// Who waits for a group to halt.
     pub(crate) halts: Halts,
+    /// Replicas that take no part.
+    pub(crate) quarantined: Quarantine,
     /// What followers hear and leaders wait for, when somebody measures.
     pub(crate) replication: Option<Replication>,
 }
@@ -145,6 +148,13 @@ impl ShardThread {
         }
         for (group, notice) in effects.notices.drain(..) {
             (self.on_notice)(group, &notice);
+        }
+        if !effects.succeeded.is_empty() {
+            let mut kept_out = self.quarantined.write().unwrap_or_else(PoisonError::into_inner);
+            for group in effects.succeeded.drain(..) {
+                tracing::info!(%group, "the heir of the damaged replica takes part");
+                kept_out.remove(&group);
+            }
         }
         if !effects.halted.is_empty() {
             let mut halts = self.halts.lock().unwrap_or_else(PoisonError::into_inner);

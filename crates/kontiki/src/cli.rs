@@ -22,6 +22,7 @@ struct Cli {
 pub(crate) enum Command {
     Playground(cmd::playground::Playground),
     Serve(Box<cmd::serve::Serve>),
+    Rejoin(cmd::rejoin::Rejoin),
     Put(cmd::put::Put),
     Get(cmd::get::Get),
     #[command(visible_alias = "del")]
@@ -43,6 +44,7 @@ impl Command {
         match self {
             Self::Playground(playground) => playground.run(),
             Self::Serve(serve) => serve.run(),
+            Self::Rejoin(rejoin) => rejoin.run(),
             Self::Put(put) => cmd::block_on(put.run()),
             Self::Get(get) => cmd::block_on(get.run()),
             Self::Delete(delete) => cmd::block_on(delete.run()),

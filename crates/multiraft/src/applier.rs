@@ -158,7 +158,32 @@ impl Applier {
         Ok(())
     }
 
-    /// Install a snapshot and report it to the shard.
+    /// Whether a snapshot is whole; one that is not is reported to the shard, and nothing was
+    /// destroyed for it.
+    ///
+    /// # Errors
+    /// The storage failed; the store stops.
+    pub fn check_snapshot(
+        &mut self,
+        group: RegionId,
+        meta: &SnapshotMeta,
+        chunks: &mut dyn Iterator<Item = Result<Bytes, Error>>,
+        round: &mut Round,
+    ) -> Result<bool, Error> {
+        let Some(machine) = self.machines.get_mut(&group) else { return Ok(true) };
+        match machine.check_snapshot(meta, chunks) {
+            Ok(()) => Ok(true),
+            Err(Error::Snapshot(reason)) => {
+                tracing::warn!(%group, %reason, "snapshot refused");
+                let meta = meta.clone();
+                round.events.push(Event::SnapshotInstalled { group, meta, ok: false });
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Install a snapshot that was checked and report it to the shard.
     ///
     /// # Errors
     /// The storage failed; the store stops. A damaged snapshot is reported to the shard instead.

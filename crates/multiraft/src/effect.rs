@@ -43,6 +43,8 @@ pub struct Effects {
     pub notices: Vec<(RegionId, Notice)>,
     /// Groups that were asked to halt and take no part any more.
     pub halted: Vec<RegionId>,
+    /// Groups that were quarantined here, and whose heir lives now.
+    pub succeeded: Vec<RegionId>,
 }
 
 impl Effects {
@@ -61,6 +63,7 @@ impl Effects {
         self.sync_engine = false;
         self.notices.clear();
         self.halted.clear();
+        self.succeeded.clear();
     }
 
     /// True when there is nothing to do.
@@ -78,6 +81,7 @@ impl Effects {
             && !self.sync_engine
             && self.notices.is_empty()
             && self.halted.is_empty()
+            && self.succeeded.is_empty()
     }
 }
 

@@ -16,11 +16,12 @@ use kontiki_log::Record;
 use kontiki_raft::{Batch, ChangeFailure, Node, Notice, Seq, StoreOp};
 use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
-    Entry, EntryKind, HardState, Index, Message, Moment, PeerId, Position, RegionId, SnapshotMeta,
-    StoreId, Term,
+    Entry, EntryKind, HardState, Index, Membership, Message, Moment, PeerId, PeerRole, Position,
+    RegionId, SnapshotMeta, StoreId, Term,
 };
 
 use crate::GroupStatus;
+use crate::asking::Asking;
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
 use crate::members::Members;
 use crate::{Committed, CommittedKind, Payload, ShardConfig, Token};
@@ -36,6 +37,9 @@ pub enum Durability {
     /// Snapshots of its own state machine: reported by [`crate::Event::Snapshotted`].
     Snapshots,
 }
+
+/// Why an heir without a vote takes no full part.
+const REFILLED: &str = "it is refilled from its peers and has no vote yet";
 
 /// A proposal that waits for the end of the turn.
 struct Proposal {
@@ -98,6 +102,8 @@ pub(crate) struct Group {
     /// Whether the replica takes part.
     part: Part,
     revival: halt::Pending,
+    /// Until an heir has its vote.
+    asking: Option<Asking>,
 }
 
 impl Group {
@@ -127,11 +133,26 @@ impl Group {
             durability,
             part: Part::Full,
             revival: None,
+            asking: None,
         }
     }
 
+    /// An heir, as which a quarantined replica begins anew.
+    pub(crate) fn heir(id: RegionId, node: Node, asking: Asking) -> Self {
+        Self { asking: Some(asking), ..Self::new(id, node, Durability::Engine) }
+    }
+
+    /// Ask for the place of the replica before, until there is a vote.
+    pub(crate) fn let_succeed(&mut self, store: StoreId) {
+        self.asking = Some(Asking::new(store, self.node.election_timeout()));
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        if self.is_halted() { None } else { self.node.next_deadline() }
+        if self.is_halted() {
+            return None;
+        }
+        let asking = self.asking.as_ref().map(Asking::next);
+        self.node.next_deadline().into_iter().chain(asking).min()
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -297,6 +318,7 @@ impl Group {
             return;
         }
         self.propose_collected(now, effects);
+        self.ask_for_place(now, effects);
         loop {
             self.node.take(batch);
             if let Some(op) = batch.store.take() {
@@ -319,6 +341,20 @@ impl Group {
         self.settle(effects);
         if self.node.is_asleep() {
             self.shrink();
+        }
+    }
+
+    /// An heir asks until it has a vote for good: what is not committed may be cut off again.
+    fn ask_for_place(&mut self, now: Moment, effects: &mut Effects) {
+        let (id, commit) = (self.node.id(), self.node.commit());
+        let votes = |members: &Membership| {
+            members.peer(id).is_some_and(|peer| peer.role == PeerRole::Voter)
+        };
+        if self.node.membership_at(commit).is_some_and(votes) || self.node.is_removed() {
+            self.asking = None;
+        }
+        if let Some(asking) = &mut self.asking {
+            asking.ask(self.id, id, self.node.membership(), now, &mut effects.send);
         }
     }
 
@@ -525,7 +561,7 @@ impl Group {
             durable_applied: self.durable_applied,
             log_bytes: node.log_bytes(),
             cached_bytes: node.cached_bytes(),
-            quarantine: None,
+            quarantine: self.asking.as_ref().map(|_| REFILLED.to_owned()),
         }
     }
 }

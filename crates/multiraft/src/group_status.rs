@@ -29,6 +29,6 @@ pub struct GroupStatus {
     pub log_bytes: usize,
     /// Bytes of those whose data is in memory.
     pub cached_bytes: usize,
-    /// Why it takes no part, if it does not.
+    /// Why it takes no part, or no full one yet, if so.
     pub quarantine: Option<String>,
 }

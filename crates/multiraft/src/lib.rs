@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod applier;
+mod asking;
 mod effect;
 mod event;
 mod group;

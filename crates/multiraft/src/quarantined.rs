@@ -1,31 +1,126 @@
-//! A replica that must not take part: its log is damaged, so what it promised is not known.
+//! A replica that must not take part: what it promised is not known any more.
 //!
-//! Held by the shard beside the groups that work, for `status` and for refusals by name. There is
-//! no Raft node behind it, so nothing can make it vote, acknowledge or echo a read round.
+//! Held by the shard beside the groups that work. There is no Raft node behind it, so nothing can
+//! make it vote, acknowledge or echo a read round. It asks for an heir to take its place
+//! ([`crate::asking`]); the first word of a leader to the heir, and to nobody else, begins the
+//! heir's life: the log forgets the old replica and begins anew where the state machine stands, and
+//! once that is durable the heir is a group like any other. `docs/design/0005-quarantine.md` says
+//! why that is safe.
 
-use kontiki_types::{Index, PeerId, Position, RegionId, Term};
+use kontiki_log::Record;
+use kontiki_raft::{Config as RaftConfig, Node, Restored};
+use kontiki_types::{
+    Body, HardState, Index, Membership, Message, Moment, Position, RegionId, SnapshotMeta, StoreId,
+    Term,
+};
 
 use crate::GroupStatus;
+use crate::asking::Asking;
+use crate::effect::{Outbound, TaskSeq};
 
-/// See the module.
+/// What a replica is kept out with.
 #[derive(Clone, Debug)]
 pub struct Quarantined {
     /// Which group.
     pub group: RegionId,
-    /// Which replica.
-    pub peer: PeerId,
-    /// What its state machine holds; that is whole, but may be old.
+    /// This store.
+    pub store: StoreId,
+    /// What its state machine holds, **durably**; that is whole, but may be old.
     pub applied: Position,
+    /// The membership as of there.
+    pub membership: Membership,
+    /// Settings of the heir; its id was never used before, whatever happened, and the driver knows
+    /// it durably for that of the replica here.
+    pub heir: RaftConfig,
     /// What was found, for people.
     pub why: String,
 }
 
-impl Quarantined {
+/// A kept-out replica inside the shard.
+#[derive(Debug)]
+pub(crate) struct KeptOut {
+    replica: Quarantined,
+    asking: Asking,
+    /// The log task that makes the birth of the heir durable.
+    birth: Option<TaskSeq>,
+}
+
+impl KeptOut {
+    pub(crate) fn new(replica: Quarantined) -> Self {
+        let asking = Asking::new(replica.store, replica.heir.election_timeout);
+        Self { replica, asking, birth: None }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.birth.is_none().then(|| self.asking.next())
+    }
+
+    pub(crate) fn on_time(&mut self, now: Moment, send: &mut Vec<Outbound>) {
+        let Quarantined { group, membership, heir, .. } = &self.replica;
+        self.asking.ask(*group, heir.id, membership, now, send);
+    }
+
+    /// A message for the group arrived: true when it begins the heir's life.
+    pub(crate) fn is_called(&self, message: &Message) -> bool {
+        let by_leader = matches!(message.body, Body::Append { .. } | Body::Heartbeat { .. });
+        by_leader && message.to == self.replica.heir.id && self.birth.is_none()
+    }
+
+    /// What the log must hold before the heir says anything; written with this task. It is small,
+    /// and first in its task, so that a crash keeps all of it or nothing.
+    pub(crate) fn begin_birth(&mut self, task: TaskSeq) -> Vec<Record> {
+        self.birth = Some(task);
+        let Quarantined { group, applied, .. } = self.replica;
+        let meta = self.beginning();
+        let mut records =
+            vec![Record::Forget { group }, Record::Snapshot { group, meta, keep_tail: false }];
+        if applied.term > Term(0) {
+            records.push(Record::HardState { group, state: self.hard_state() });
+        }
+        records
+    }
+
+    /// The log is durable up to this task, and with it the birth, if it is part of that.
+    pub(crate) fn is_born(&self, task: TaskSeq) -> bool {
+        self.birth.is_some_and(|birth| birth <= task)
+    }
+
+    /// The heir: it has promised nothing to anybody, and holds what is committed up to `applied`.
+    pub(crate) fn into_heir(self, now: Moment) -> (Node, Asking) {
+        let restored = Restored {
+            hard_state: self.hard_state(),
+            snapshot: self.beginning(),
+            applied: self.replica.applied.index,
+            ..Restored::default()
+        };
+        (Node::new(self.replica.heir, restored, now), self.asking)
+    }
+
+    /// The heir is no member as of there, and does not say that it is: whoever knows no better and
+    /// tells it that it does not belong to the group is then not believed.
+    fn beginning(&self) -> SnapshotMeta {
+        let Quarantined { applied, membership, .. } = &self.replica;
+        SnapshotMeta { position: *applied, membership: membership.clone() }
+    }
+
+    fn hard_state(&self) -> HardState {
+        let Position { term, index } = self.replica.applied;
+        HardState { term, vote: None, commit: index }
+    }
+
+    /// In words, for people.
+    pub(crate) fn describe(&self) -> String {
+        let Quarantined { heir, why, .. } = &self.replica;
+        format!("quarantined, {} is to succeed: {why}", heir.id)
+    }
+
     pub(crate) fn status(&self) -> GroupStatus {
-        let applied = self.applied.index;
+        let Quarantined { store, membership, heir, .. } = &self.replica;
+        let applied = self.replica.applied.index;
+        let old = membership.peers().find(|peer| peer.store == *store).map(|peer| peer.id);
         GroupStatus {
-            group: self.group,
-            peer: self.peer,
+            group: self.replica.group,
+            peer: old.unwrap_or(heir.id),
             role: "quarantined",
             term: Term(0),
             leader: None,
@@ -36,59 +131,7 @@ impl Quarantined {
             durable_applied: applied,
             log_bytes: 0,
             cached_bytes: 0,
-            quarantine: Some(self.why.clone()),
+            quarantine: Some(self.replica.why.clone()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use kontiki_types::{Body, Message, Moment, ReadMode, StoreId};
-
-    use super::*;
-    use crate::{Effects, Event, Refused, Shard, ShardConfig, Token};
-
-    const GROUP: RegionId = RegionId(1);
-
-    #[test]
-    fn a_quarantined_replica_answers_nobody_and_is_shown() {
-        let mut shard = Shard::new(ShardConfig::default());
-        let (peer, why) = (PeerId(2), "a flipped byte".to_owned());
-        let applied = Position::new(Term(3), Index(9));
-        shard.add_quarantined(Quarantined { group: GROUP, peer, applied, why: why.clone() });
-
-        let now = Moment::ZERO;
-        let (payload, expected_term) = (Bytes::from_static(b"x"), None);
-        let events = [
-            Event::Propose { group: GROUP, payload, token: Token(1), expected_term },
-            Event::Read { group: GROUP, token: Token(2), mode: ReadMode::Index },
-            Event::Transfer { group: GROUP, to: Some(StoreId(1)), token: Token(3) },
-        ];
-        let last = Position::new(Term(9), Index(99));
-        let bodies = [
-            Body::PreVote { last },
-            Body::Vote { last, transfer: false },
-            Body::Heartbeat { session: 1, commit: Index(9), round: 7 },
-        ];
-        let message = |body| Message { from: PeerId(1), to: peer, term: Term(9), body };
-        let said = bodies.map(|body| Event::Message {
-            group: GROUP,
-            store: StoreId(1),
-            message: message(body),
-        });
-        for event in events.into_iter().chain(said) {
-            shard.on_event(event, now);
-        }
-        assert_eq!(shard.next_deadline(), None, "it would campaign");
-        let mut effects = Effects::default();
-        shard.take_effects(now, &mut effects);
-        let refused: Vec<_> = [1, 2, 3].map(|n| (Token(n), Refused::Quarantined)).into();
-        assert_eq!(std::mem::take(&mut effects.refused), refused);
-        assert!(effects.is_empty(), "it said something: {effects:?}");
-
-        let status = shard.status(GROUP).expect("shown");
-        assert_eq!((status.role, status.quarantine), ("quarantined", Some(why)));
-        assert_eq!(status.applied, Index(9));
     }
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use kontiki_log::Record;
 use kontiki_raft::{Batch, Config as RaftConfig, Node, Priority, Restored};
-use kontiki_types::{Moment, PeerId, RegionId};
+use kontiki_types::{Message, Moment, PeerId, RegionId, StoreId};
 
 use crate::GroupStatus;
 use crate::Token;
 use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::event::Event;
 use crate::group::{Durability, Group, Records, Revival};
-use crate::quarantined::Quarantined;
+use crate::quarantined::{KeptOut, Quarantined};
 use crate::watch::{self, STORES, Watch};
 
 /// Most messages for unknown groups that one turn hands to the driver.
@@ -78,7 +78,7 @@ pub struct Shard {
     /// Boxed: the tree keeps half its places free, and a group is not small.
     groups: BTreeMap<RegionId, Box<Group>>,
     /// Replicas that take no part, whatever is said to them.
-    quarantined: BTreeMap<RegionId, Quarantined>,
+    quarantined: BTreeMap<RegionId, KeptOut>,
     /// Groups with something to drain.
     dirty: BTreeSet<RegionId>,
     /// When each group wants to hear of time, earliest first.
@@ -102,6 +102,8 @@ pub struct Shard {
     early: Effects,
     /// Records of compactions, births and deaths that ride on the next log task.
     records: Vec<Record>,
+    /// Somebody waits for those records.
+    is_birth: bool,
     /// Destroyed groups whose last tasks the applier has not finished.
     leaving: BTreeSet<RegionId>,
     /// Bytes logged since the last engine sync was asked for.
@@ -128,6 +130,7 @@ impl Shard {
             batch: Batch::default(),
             early: Effects::default(),
             records: Vec::new(),
+            is_birth: false,
             leaving: BTreeSet::new(),
             bytes_since_sync: 0,
             engine_syncing: false,
@@ -187,14 +190,24 @@ impl Shard {
 
     /// Keep the place of a replica whose log is damaged. It may have voted and acknowledged what it
     /// does not remember, so it says nothing: no vote, no acknowledgement, no echo of a read round.
+    /// But it asks for an heir to take its place, and becomes that heir when a leader calls it
+    /// ([`Effects::succeeded`]).
     ///
     /// # Panics
     /// When the shard has the group already.
     pub fn add_quarantined(&mut self, replica: Quarantined) {
         let id = replica.group;
         assert!(!self.groups.contains_key(&id), "{id} is here already");
-        let before = self.quarantined.insert(id, replica);
+        let kept_out = KeptOut::new(replica);
+        self.set_deadline(id, kept_out.next_deadline());
+        let before = self.quarantined.insert(id, kept_out);
         assert!(before.is_none(), "{id} is quarantined already");
+    }
+
+    /// The replica of this group, added just now, is an heir of an earlier life: it asks for the
+    /// place of the one before it on this store until it has a vote.
+    pub fn let_succeed(&mut self, id: RegionId, store: StoreId) {
+        self.with(id, |group| group.let_succeed(store));
     }
 
     /// Stop a replica; a leader hands over first.
@@ -250,6 +263,7 @@ impl Shard {
             }
             Event::Message { group, store, message } => {
                 self.watch.heard(store, now);
+                self.call_heir(group, &message);
                 if self.groups.contains_key(&group) {
                     self.with(group, |g| g.on_message(store, message, now));
                 } else {
@@ -314,6 +328,11 @@ impl Shard {
             }
             self.deadlines.pop_first();
             self.deadline_of.remove(&id);
+            if let Some(kept_out) = self.quarantined.get_mut(&id) {
+                kept_out.on_time(now, &mut self.early.send);
+                let next = kept_out.next_deadline();
+                self.set_deadline(id, next);
+            }
             self.with(id, |g| g.on_time(now));
         }
     }
@@ -331,6 +350,7 @@ impl Shard {
         let task = TaskSeq(self.task.0 + 1);
         let mut records = Records::default();
         records.list.append(&mut self.records);
+        let is_birth = std::mem::take(&mut self.is_birth);
         while let Some(id) = self.dirty.pop_first() {
             let Some(group) = self.groups.get_mut(&id) else { continue };
             group.drain(task, now, &self.config, &mut self.batch, &mut records, effects);
@@ -354,7 +374,7 @@ impl Shard {
             self.tasks.push_back((task, std::mem::take(&mut records.groups)));
             effects.log = Some(LogTask {
                 seq: task,
-                lazy: !records.must_sync && records.gated.is_empty(),
+                lazy: !records.must_sync && records.gated.is_empty() && !is_birth,
                 records: records.list,
                 gated: records.gated,
             });
@@ -363,21 +383,19 @@ impl Shard {
 
     /// How one group stands.
     pub fn status(&self, group: RegionId) -> Option<GroupStatus> {
-        let kept_out = || self.quarantined.get(&group).map(Quarantined::status);
+        let kept_out = || self.quarantined.get(&group).map(KeptOut::status);
         self.groups.get(&group).map(|group| group.status()).or_else(kept_out)
     }
 
     /// Everything there is to say about one group at `now`, on several lines, for people.
     pub fn report(&self, group: RegionId, now: Moment) -> Option<String> {
-        let kept_out =
-            |replica: &Quarantined| format!("{} quarantined: {}", replica.peer, replica.why);
-        let kept_out = || self.quarantined.get(&group).map(kept_out);
+        let kept_out = || self.quarantined.get(&group).map(KeptOut::describe);
         self.groups.get(&group).map(|group| group.report(now)).or_else(kept_out)
     }
 
     /// How all groups stand: those that take part, then those that do not, each in order of id.
     pub fn statuses(&self) -> impl Iterator<Item = GroupStatus> + '_ {
-        let kept_out = self.quarantined.values().map(Quarantined::status);
+        let kept_out = self.quarantined.values().map(KeptOut::status);
         self.groups.values().map(|group| group.status()).chain(kept_out)
     }
 
@@ -405,6 +423,31 @@ impl Shard {
         let is_known = self.leaving.contains(id) || self.quarantined.contains_key(id);
         if !is_known && self.early.unknown.len() < UNKNOWN_MAX {
             self.early.unknown.push(unknown);
+        }
+    }
+
+    /// A leader may call the heir of a quarantined replica. It repeats itself until the heir's
+    /// birth is durable.
+    fn call_heir(&mut self, id: RegionId, message: &Message) {
+        let Some(kept_out) = self.quarantined.get_mut(&id) else { return };
+        if kept_out.is_called(message) {
+            let task = TaskSeq(self.task.0 + 1);
+            self.records.splice(0..0, kept_out.begin_birth(task));
+            self.is_birth = true;
+        }
+    }
+
+    /// The births up to this task are durable: the heirs live.
+    fn bear_heirs(&mut self, task: TaskSeq, now: Moment) {
+        let is_born = |(_, kept_out): &(&RegionId, &KeptOut)| kept_out.is_born(task);
+        let born = self.quarantined.iter().filter(is_born).map(|(&id, _)| id).collect::<Vec<_>>();
+        for id in born {
+            let Some(kept_out) = self.quarantined.remove(&id) else { continue };
+            let (node, asking) = kept_out.into_heir(now);
+            let group = Group::heir(id, node, asking);
+            self.groups.insert(id, Box::new(group));
+            self.early.succeeded.push(id);
+            self.touch(id);
         }
     }
 
@@ -442,6 +485,7 @@ impl Shard {
                 }
             }
         }
+        self.bear_heirs(task, now);
     }
 
     fn on_engine_synced(&mut self) {

@@ -34,6 +34,19 @@ pub trait StateMachine: Send {
     /// The storage failed.
     fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, Error>;
 
+    /// Whether these chunks are a whole snapshot: asked before [`Self::install`] destroys anything
+    /// for them. Default: they are taken for one.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] when they are not; the state is as it was.
+    fn check_snapshot(
+        &mut self,
+        _meta: &SnapshotMeta,
+        _chunks: &mut dyn Iterator<Item = Result<Bytes, Error>>,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Replace the whole state by a snapshot. Durable when it returns. Must be restartable: after
     /// a crash in the middle it is called again with the same `spool` (the host's name for the
     /// received chunks), which the state machine remembers durably before it destroys anything.

@@ -5,6 +5,8 @@
 //! Inputs never block and never call out; after each round of them the driver calls `take` once and
 //! executes what it gets. Everything of substance is in the roles; here is only who is asked.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use kontiki_types::{
     Body, Entry, Index, Membership, MembershipChange, Message, Moment, Peer, PeerId, Position,
@@ -322,6 +324,11 @@ impl Node {
     /// This peer.
     pub fn id(&self) -> PeerId {
         self.shared.config.id
+    }
+
+    /// Shortest time without a leader before this peer campaigns.
+    pub fn election_timeout(&self) -> Duration {
+        self.shared.config.election_timeout
     }
 
     /// Current term.

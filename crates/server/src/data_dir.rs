@@ -1,7 +1,8 @@
 //! The directory of a store: who it belongs to, in which format, and that nobody else uses it.
 //!
 //! ```text
-//! DIR/IDENT      text: format version, cluster id, store id, a number of its own; never changed
+//! DIR/IDENT      text: format version, cluster id, store id, a number of its own, and whether it
+//!                takes the place of a lost one; never changed
 //! DIR/STARTS     text: how often a process has started on it
 //! DIR/PEERS      text: in which life each other store was last seen (`known_stores.rs`)
 //! DIR/LOCK       held while the store runs (flock): a second process is refused
@@ -25,6 +26,8 @@ use crate::random::random_u64;
 /// The format this release writes. Raised when a directory of it could not be read by an older one.
 const FORMAT: u32 = 1;
 const STARTS: &str = "STARTS";
+/// The bit of [`Incarnation::rejoined`] beside the count of starts, in the handshake.
+const REJOINED: u32 = 1 << 31;
 
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +77,15 @@ pub enum Error {
         /// Which.
         dir: String,
     },
+    /// Only an empty directory can take the place of a lost one.
+    #[error(
+        "{dir} is a data directory of a store already: start it, or give the path of the one that \
+         was lost"
+    )]
+    InPlace {
+        /// Which.
+        dir: String,
+    },
     /// The file system refused.
     #[error("{dir}: {source}")]
     Io {
@@ -92,18 +104,23 @@ pub struct Incarnation {
     pub directory: u32,
     /// How often a process has started on it.
     pub start: u32,
+    /// It took the place of a lost one ([`prepare_rejoin`]): its replicas never speak under the
+    /// ids of those that were lost.
+    pub rejoined: bool,
 }
 
 impl Incarnation {
     /// As one number, for the handshake.
     pub(crate) fn to_u64(self) -> u64 {
-        u64::from(self.directory) << 32 | u64::from(self.start)
+        let start = self.start | if self.rejoined { REJOINED } else { 0 };
+        u64::from(self.directory) << 32 | u64::from(start)
     }
 
     /// The reverse of [`Self::to_u64`].
     pub(crate) fn from_u64(number: u64) -> Self {
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("masked");
-        Self { directory: half(number >> 32), start: half(number) }
+        let (start, rejoined) = (half(number) & !REJOINED, half(number) & REJOINED != 0);
+        Self { directory: half(number >> 32), start, rejoined }
     }
 }
 
@@ -142,12 +159,12 @@ impl DataDir {
             return Err(Error::InUse { dir });
         }
         if !known {
-            write_ident(path, cluster, store).map_err(io)?;
+            write_ident(path, cluster, store, false).map_err(io)?;
         }
         let text = std::fs::read_to_string(&ident).map_err(io)?;
-        let directory = check_ident(&dir, &text, cluster, store)?;
+        let (directory, rejoined) = check_ident(&dir, &text, cluster, store)?;
         let start = count_start(path).map_err(io)?;
-        let incarnation = Incarnation { directory, start };
+        let incarnation = Incarnation { directory, start, rejoined };
         Ok(Self { path: path.to_owned(), fresh: !known, incarnation, _lock: lock })
     }
 
@@ -162,6 +179,25 @@ impl DataDir {
     }
 }
 
+/// Make an empty directory that takes the place of one this store lost. What the store promised on
+/// that is forgotten, so it comes back as somebody else: every replica it holds is a new one, which
+/// the others let in, fill and give a vote.
+///
+/// # Errors
+/// The directory is not empty, or cannot be made.
+pub fn prepare_rejoin(path: &Path, cluster: ClusterId, store: StoreId) -> Result<(), Error> {
+    let dir = path.display().to_string();
+    let io = |source| Error::Io { dir: dir.clone(), source };
+    std::fs::create_dir_all(path).map_err(io)?;
+    if path.join("IDENT").exists() {
+        return Err(Error::InPlace { dir });
+    }
+    if has_foreign_files(path).map_err(io)? {
+        return Err(Error::NotOurs { dir });
+    }
+    write_ident(path, cluster, store, true).map_err(io)
+}
+
 /// Anything beside a lock file or our half-written first file.
 fn has_foreign_files(path: &Path) -> std::io::Result<bool> {
     for entry in std::fs::read_dir(path)? {
@@ -173,11 +209,19 @@ fn has_foreign_files(path: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-fn write_ident(path: &Path, cluster: ClusterId, store: StoreId) -> std::io::Result<()> {
+fn write_ident(
+    path: &Path,
+    cluster: ClusterId,
+    store: StoreId,
+    rejoined: bool,
+) -> std::io::Result<()> {
     let directory = Incarnation::from_u64(random_u64()?).directory;
     let (cluster, store) = (cluster.0, store.0);
-    let text =
+    let mut text =
         format!("format {FORMAT}\ncluster {cluster}\nstore {store}\ndirectory {directory}\n");
+    if rejoined {
+        text.push_str("rejoined 1\n");
+    }
     replace_file(path, "IDENT", &text)
 }
 
@@ -188,7 +232,7 @@ fn count_start(path: &Path) -> std::io::Result<u32> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),
     };
-    let start = before.saturating_add(1);
+    let start = before.saturating_add(1).min(REJOINED - 1);
     replace_file(path, STARTS, &format!("{start}\n"))?;
     Ok(start)
 }
@@ -203,8 +247,13 @@ pub(crate) fn replace_file(dir: &Path, name: &str, text: &str) -> std::io::Resul
     File::open(dir)?.sync_all()
 }
 
-/// Answers the number of the directory.
-fn check_ident(dir: &str, text: &str, cluster: ClusterId, store: StoreId) -> Result<u32, Error> {
+/// Answers the number of the directory, and whether it took the place of a lost one.
+fn check_ident(
+    dir: &str,
+    text: &str,
+    cluster: ClusterId,
+    store: StoreId,
+) -> Result<(u32, bool), Error> {
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().parse::<u64>().ok()
@@ -222,7 +271,8 @@ fn check_ident(dir: &str, text: &str, cluster: ClusterId, store: StoreId) -> Res
         return Err(Error::OtherOwner { dir, found_cluster, found_store, cluster, store });
     }
     // Directories made before they had a number share this one.
-    Ok(field("directory ").and_then(|number| u32::try_from(number).ok()).unwrap_or(0))
+    let directory = field("directory ").and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+    Ok((directory, field("rejoined ") == Some(1)))
 }
 
 #[cfg(test)]
@@ -247,6 +297,19 @@ mod tests {
         for (cluster, store) in [(ClusterId(8), MINE.1), (MINE.0, StoreId(1))] {
             let error = DataDir::open(dir.path(), cluster, store).expect_err("refused");
             assert!(matches!(error, Error::OtherOwner { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_in_place_of_a_lost_one_says_so_for_ever() {
+        let dir = tempfile::tempdir().expect("a directory");
+        prepare_rejoin(dir.path(), MINE.0, MINE.1).expect("empty");
+        let twice = prepare_rejoin(dir.path(), MINE.0, MINE.1).expect_err("refused");
+        assert!(matches!(twice, Error::InPlace { .. }), "{twice}");
+        for start in 1..3 {
+            let opened = DataDir::open(dir.path(), MINE.0, MINE.1).expect("opened").incarnation;
+            assert_eq!((opened.rejoined, opened.start), (true, start));
+            assert_eq!(Incarnation::from_u64(opened.to_u64()), opened);
         }
     }
 

@@ -6,6 +6,9 @@
 //! (`service/peer.rs`), and that it hears others harms nobody. What is known outlives this process,
 //! or two restarts together would let anybody in.
 //!
+//! A directory that was made to take the place of a lost one (`kontiki rejoin`) is let in: none of
+//! its replicas goes by an id that promised anything (`docs/design/0005-quarantine.md`).
+//!
 //! ```text
 //! file PEERS:  store <id> directory <number> start <count>      a line per store
 //! ```
@@ -53,21 +56,24 @@ impl KnownStores {
         let id = store.0;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match seen.get(&store) {
-            Some(known) if known.directory != now.directory => {
+            Some(known) if known.directory != now.directory && !now.rejoined => {
                 return Err(format!(
                     "store {id} lost its data: its directory is not the one it had before. It \
                      may have promised what it no longer knows, so it cannot take part under this \
-                     id; start it on its own --data-dir"
+                     id; start it on its own --data-dir, or make it a new \
+                     one with `kontiki rejoin`"
                 ));
             }
-            Some(known) if known.start > now.start => {
+            Some(known) if known.directory == now.directory && known.start > now.start => {
                 return Err(format!(
                     "store {id} came back with an old copy of its data (start {}, known is {}): \
                      it may have promised what it no longer knows; start it on its own --data-dir",
                     now.start, known.start
                 ));
             }
-            Some(known) if *known == now => return Ok(()),
+            Some(known) if (known.directory, known.start) == (now.directory, now.start) => {
+                return Ok(());
+            }
             Some(_) | None => {}
         }
         let before = seen.insert(store, now);
@@ -83,7 +89,8 @@ impl KnownStores {
 }
 
 fn lines(seen: &BTreeMap<StoreId, Incarnation>) -> String {
-    seen.iter().fold(String::new(), |mut text, (store, Incarnation { directory, start })| {
+    seen.iter().fold(String::new(), |mut text, (store, seen)| {
+        let Incarnation { directory, start, .. } = seen;
         let written = writeln!(text, "store {} directory {directory} start {start}", store.0);
         debug_assert!(written.is_ok(), "a string takes everything");
         text
@@ -99,7 +106,7 @@ fn parse(line: &str) -> Option<(StoreId, Incarnation)> {
     let store = StoreId(field("store")?);
     let directory = u32::try_from(field("directory")?).ok()?;
     let start = u32::try_from(field("start")?).ok()?;
-    Some((store, Incarnation { directory, start }))
+    Some((store, Incarnation { directory, start, rejoined: false }))
 }
 
 #[cfg(test)]
@@ -109,7 +116,7 @@ mod tests {
     const TWO: StoreId = StoreId(2);
 
     fn life(directory: u32, start: u32) -> Incarnation {
-        Incarnation { directory, start }
+        Incarnation { directory, start, rejoined: false }
     }
 
     #[test]
@@ -126,6 +133,22 @@ mod tests {
             let old = known.admit(TWO, life(7, 1)).expect_err("an earlier life");
             assert!(old.contains("old copy"), "{old}");
             known.admit(TWO, life(7, 2)).expect("the one that is known");
+        }
+    }
+
+    #[test]
+    fn a_directory_in_place_of_the_lost_one_is_let_in_and_the_lost_one_is_not_any_more() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let known = KnownStores::open(dir.path()).expect("opened");
+        known.admit(TWO, life(7, 5)).expect("never seen");
+        let new = Incarnation { rejoined: true, ..life(9, 1) };
+        known.admit(TWO, new).expect("in its place");
+        for known in [known, KnownStores::open(dir.path()).expect("opened again")] {
+            known.admit(TWO, new).expect("the one that is known");
+            known.admit(TWO, life(7, 6)).expect_err("the lost one, found again");
+            let another = Incarnation { start: 2, ..new };
+            known.admit(TWO, another).expect("its next start");
+            known.admit(TWO, new).expect_err("an old copy of it");
         }
     }
 

@@ -32,5 +32,6 @@ mod service;
 mod wall_clock;
 
 pub use config::{Config, EngineKind};
+pub use data_dir::prepare_rejoin;
 pub use error::Error;
 pub use serve::run;

@@ -13,10 +13,10 @@ use kontiki_engine::{Engine, MemoryEngine};
 use kontiki_engine_fjall::FjallEngine;
 use kontiki_host::disk::RealDisk;
 use kontiki_host::tcp::{Identity, OnLost, Tcp};
-use kontiki_host::{Background, HostedGroup, NodeHost, Options};
+use kontiki_host::{Background, HostedGroup, NodeHost, Options, Succession};
 use kontiki_multiraft::ShardConfig;
 use kontiki_raft::Notice;
-use kontiki_store::{Descriptors, Opened, Replica, Tuning, bootstrap};
+use kontiki_store::{Descriptors, Opened, Replica, Tuning, bootstrap, heir};
 use kontiki_types::{ClientId, Peer, PeerId, PeerRole, RegionId, SnapshotMeta, StoreId};
 use tokio::sync::watch;
 
@@ -28,6 +28,9 @@ use crate::known_stores::KnownStores;
 use crate::leaders::Leaders;
 use crate::orders::Orders;
 use crate::random::random_u64;
+
+/// Ids of heirs are drawn from 48 bits: short in status, and never drawn twice.
+const HEIR_SHIFT: u32 = 16;
 
 /// What the services of a store share.
 pub(crate) struct Node {
@@ -61,7 +64,7 @@ impl Node {
         let known_stores = KnownStores::open(dir.path())?;
         let engine = open_engine(config, &dir)?;
         let background = Background::new();
-        let opened = open_regions(config, &engine, &background)?;
+        let opened = open_regions(config, &dir, &engine, &background)?;
 
         let (fatal_in, fatal) = watch::channel(None);
         let leaders = Arc::new(Leaders::default());
@@ -92,7 +95,7 @@ impl Node {
         let disk = RealDisk::open(&dir.join("log"))?;
         let log_config = kontiki_log::Config::new(random_u64()?);
         let segment_bytes = log_config.segment_bytes;
-        let (groups, regions) = hosted(config.store, opened)?;
+        let (groups, regions) = hosted(config.store, &engine, opened)?;
         let host = NodeHost::start(options, disk, log_config, groups)?;
         let host = hosting.get_or_init(|| host).clone();
         Ok(Arc::new(Self {
@@ -133,6 +136,7 @@ fn open_engine(config: &Config, dir: &DataDir) -> Result<Arc<dyn Engine>, Error>
 /// The regions of the engine; those of a new cluster when it is empty.
 fn open_regions(
     config: &Config,
+    dir: &DataDir,
     engine: &Arc<dyn Engine>,
     background: &Background,
 ) -> Result<Opened, Error> {
@@ -145,14 +149,23 @@ fn open_regions(
             role: PeerRole::Voter,
         });
         let region = bootstrap::first_region(peers.collect());
-        bootstrap::bootstrap(engine.as_ref(), ident, &[region])?;
+        if dir.incarnation.rejoined {
+            // In place of a directory that was lost: nobody may speak for who was born there.
+            bootstrap::rejoin(engine.as_ref(), ident, &[region], draw_heir()?)?;
+        } else {
+            bootstrap::bootstrap(engine.as_ref(), ident, &[region])?;
+        }
     }
     let jobs: Arc<dyn kontiki_store::Background> = Arc::new(Jobs(background.clone()));
     Ok(kontiki_store::open::open(engine, ident, &jobs, Tuning::default())?)
 }
 
 /// The regions as the host takes them.
-fn hosted(store: StoreId, opened: Opened) -> Result<(Vec<HostedGroup>, Arc<Descriptors>), Error> {
+fn hosted(
+    store: StoreId,
+    engine: &Arc<dyn Engine>,
+    opened: Opened,
+) -> Result<(Vec<HostedGroup>, Arc<Descriptors>), Error> {
     let mut pending: BTreeMap<RegionId, (SnapshotMeta, u64)> = opened
         .pending_installs
         .into_iter()
@@ -169,6 +182,7 @@ fn hosted(store: StoreId, opened: Opened) -> Result<(Vec<HostedGroup>, Arc<Descr
             peer,
             applied: replica.applied(),
             membership: replica.membership(),
+            succession: Some(succession(store, engine, &replica)),
             machine: Box::new(replica),
             pending_install,
         });
@@ -176,12 +190,32 @@ fn hosted(store: StoreId, opened: Opened) -> Result<(Vec<HostedGroup>, Arc<Descr
     Ok((groups, opened.descriptors))
 }
 
-/// This store's peer, by the descriptor or, after an interrupted install, by the snapshot's.
+/// An id that no replica ever had.
+fn draw_heir() -> std::io::Result<PeerId> {
+    Ok(PeerId(random_u64()? >> HEIR_SHIFT))
+}
+
+/// A new replica in place of this one, should it have forgotten what it promised.
+fn succession(store: StoreId, engine: &Arc<dyn Engine>, replica: &Replica) -> Succession {
+    let (engine, region) = (Arc::clone(engine), replica.id());
+    let appoint = Box::new(move || {
+        let heir = draw_heir().map_err(|error| error.to_string())?;
+        heir::appoint(engine.as_ref(), region, heir).map_err(|error| error.to_string())?;
+        Ok(heir)
+    });
+    Succession { store, is_heir: replica.heir().is_some(), appoint }
+}
+
+/// This store's peer: an heir, or by the descriptor or, after an interrupted install, by the
+/// snapshot's.
 fn own_peer(
     replica: &Replica,
     pending: Option<&(SnapshotMeta, u64)>,
     store: StoreId,
 ) -> Option<PeerId> {
+    if let Some(heir) = replica.heir() {
+        return Some(heir);
+    }
     let mine = |peer: &Peer| peer.store == store;
     let found = replica.region().peers.iter().copied().find(mine);
     let found = found.or_else(|| pending?.0.membership.peers().find(mine));

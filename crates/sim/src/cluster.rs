@@ -62,9 +62,14 @@ impl Cluster {
     }
 }
 
-/// The replica of a group that is born on a store.
+/// The replica of a group that is born on a store. Heirs have far greater ids ([`heir`]).
 pub fn peer_of(region: RegionId, store: StoreId) -> PeerId {
     PeerId(region.0 * 100 + store.0)
+}
+
+/// A replica that takes the place of one before it, by a number never given before.
+pub fn heir(number: u64) -> PeerId {
+    PeerId(1_000_000 + number)
 }
 
 /// What the keys of a group begin with.
@@ -81,9 +86,9 @@ pub fn region_of(key: &str) -> RegionId {
     RegionId(number.unwrap_or_else(|| panic!("{key} is of no group")))
 }
 
-/// Whether these stores are a majority of the voters, of both halves if the membership is joint.
-pub fn is_quorum(membership: &Membership, is_counted: impl Fn(StoreId) -> bool) -> bool {
-    let counts = |peer| membership.peer(peer).is_some_and(|peer: Peer| is_counted(peer.store));
+/// Whether these peers are a majority of the voters, of both halves if the membership is joint.
+pub fn is_quorum(membership: &Membership, is_counted: impl Fn(Peer) -> bool) -> bool {
+    let counts = |peer| membership.peer(peer).is_some_and(&is_counted);
     let is_majority = |voters: Vec<PeerId>| {
         voters.iter().filter(|&&voter| counts(voter)).count() > voters.len() / 2
     };
@@ -132,7 +137,7 @@ mod tests {
         let peers = [(1, Voter), (2, Outgoing), (3, Outgoing), (4, Incoming), (5, Incoming)];
         let membership =
             Membership::new(peers.map(|(n, role)| Peer { id: PeerId(n), store: StoreId(n), role }));
-        let of = |stores: &[u64]| is_quorum(&membership, |store| stores.contains(&store.0));
+        let of = |stores: &[u64]| is_quorum(&membership, |peer| stores.contains(&peer.store.0));
         assert!(of(&[1, 2, 4]));
         assert!(!of(&[1, 2, 3]));
         assert!(!of(&[1, 4, 5]));

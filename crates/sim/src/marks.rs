@@ -75,6 +75,10 @@ marks! {
     DiskRotted = "log damaged on the medium",
     /// A store found its log damaged and refused to start.
     DamageRefused = "damaged log refused at start",
+    /// A replica whose log is damaged was kept out.
+    Quarantined = "damaged replica kept out",
+    /// A leader called the heir of a replica that was kept out.
+    HeirBorn = "heir of a damaged replica born",
     /// A link held back what it carried.
     LinkClogged = "link clogged",
     /// A crash lost writes that were not synced.

@@ -43,6 +43,10 @@ pub enum Outside {
     ApplySkips,
     /// The engine says that it is synced and is not, before the log is compacted.
     EngineSyncLies,
+    /// A replica that forgot what it promised begins anew under its old id.
+    HeirIsOld,
+    /// The id of an heir is not written down: after a restart it goes by the old one.
+    HeirForgotten,
     /// Damaged frames are not refused: their checksum is made good again after the damage.
     DamagePasses,
 }
@@ -60,6 +64,8 @@ impl Outside {
         Self::ApplyTwice,
         Self::ApplySkips,
         Self::EngineSyncLies,
+        Self::HeirIsOld,
+        Self::HeirForgotten,
         Self::DamagePasses,
     ];
 }

@@ -232,12 +232,29 @@ impl Options {
         self.faults.hat.extend([Fault::CrashOne, Fault::CrashAll]);
     }
 
+    /// Logs of a store are damaged again and again, and whoever is needed for the refill falls.
+    pub fn let_heirs_fall(&mut self) {
+        let faults = &mut self.faults;
+        faults.hat = vec![Fault::RotDisk, Fault::RotDisk, Fault::CrashOne, Fault::CrashLeader];
+        faults.hat.extend([Fault::CrashAll, Fault::Transfer, Fault::OneWay]);
+        faults.every_mean = Duration::from_secs(1);
+        faults.down_max = millis(500);
+        faults.partition_max = Duration::from_secs(1);
+        faults.dead_at_end = None;
+        faults.temptation = 40;
+        self.store.election_timeout = millis(300);
+    }
+
     /// The same options with this mutant.
     #[must_use]
     pub fn with_mutant(mut self, mutant: Option<Mutant>) -> Self {
         self.mutant = mutant;
         if self.is_mutant(Outside::DamagePasses) {
             self.network.damage = 5;
+        }
+        if self.is_mutant(Outside::HeirIsOld) || self.is_mutant(Outside::HeirForgotten) {
+            self.set_cluster(ClusterOptions::small(1));
+            self.let_heirs_fall();
         }
         self
     }

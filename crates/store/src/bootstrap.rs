@@ -5,11 +5,12 @@
 //! same descriptor; the log starts empty and the membership comes from here.
 
 use kontiki_codec::apply_state::{self, ApplyState};
+use kontiki_codec::heir;
 use kontiki_codec::keys::{MetaKey, RegionRow};
 use kontiki_codec::store_ident::{self, StoreIdent};
 use kontiki_codec::{region as region_row, store_ident::from_bytes};
 use kontiki_engine::{Batch, Engine, Family};
-use kontiki_types::{Epoch, KeyRange, Peer, Region, RegionId};
+use kontiki_types::{Epoch, KeyRange, Peer, PeerId, Region, RegionId};
 
 use crate::Error;
 
@@ -29,6 +30,29 @@ pub fn first_region(mut peers: Vec<Peer>) -> Region {
 /// # Errors
 /// [`Error::AlreadyBootstrapped`] when it is a store already; else the engine's.
 pub fn bootstrap(engine: &dyn Engine, ident: StoreIdent, regions: &[Region]) -> Result<(), Error> {
+    write(engine, ident, regions, None)
+}
+
+/// The same for a store that held these regions and lost everything: its replicas are not those
+/// that were born with the regions, but go by this id, in the same batch.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn rejoin(
+    engine: &dyn Engine,
+    ident: StoreIdent,
+    regions: &[Region],
+    heir: PeerId,
+) -> Result<(), Error> {
+    write(engine, ident, regions, Some(heir))
+}
+
+fn write(
+    engine: &dyn Engine,
+    ident: StoreIdent,
+    regions: &[Region],
+    heir: Option<PeerId>,
+) -> Result<(), Error> {
     if identity(engine)?.is_some() {
         return Err(Error::AlreadyBootstrapped);
     }
@@ -39,6 +63,9 @@ pub fn bootstrap(engine: &dyn Engine, ident: StoreIdent, regions: &[Region]) -> 
         batch.put(Family::Meta, key(RegionRow::Descriptor), region_row::to_bytes(region));
         let state = apply_state::to_bytes(&ApplyState::default());
         batch.put(Family::Meta, key(RegionRow::ApplyState), state);
+        if let Some(peer) = heir {
+            batch.put(Family::Meta, key(RegionRow::Heir), heir::to_bytes(peer));
+        }
     }
     engine.write(batch)?;
     engine.sync()?;

@@ -20,6 +20,7 @@
 //! | exactly once | `session/` |
 //! | making and installing snapshots | `snapshot/` |
 //! | a new store, a store after a restart | [`bootstrap`], [`open`] |
+//! | a replica that takes the place of one before it | [`heir`] |
 //! | what other threads may know of a region | [`Descriptors`], [`RegionCell`] |
 //! | comparing replicas | [`StateHash`] |
 //!
@@ -43,6 +44,7 @@ mod apply;
 pub mod bootstrap;
 mod check;
 mod error;
+pub mod heir;
 pub mod limits;
 pub mod open;
 pub mod propose;

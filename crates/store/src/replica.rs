@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kontiki_codec::apply_state::Partial;
 use kontiki_engine::Engine;
 use kontiki_multiraft::{Committed, SnapshotSource, StateMachine, Token};
-use kontiki_types::{Membership, Position, Region, RegionId, SnapshotMeta};
+use kontiki_types::{Membership, PeerId, Position, Region, RegionId, SnapshotMeta};
 
 use crate::session::Sessions;
 use crate::session::load::Loaded;
@@ -79,6 +79,8 @@ pub struct Replica {
     pub(crate) partial: Option<Partial>,
     pub(crate) sessions: Sessions,
     pub(crate) records: Records,
+    /// Who it is, if not the one the region was born with here.
+    heir: Option<PeerId>,
     /// The old rows were destroyed and the new ones are not complete.
     pub(crate) incomplete: bool,
     // What others see of it.
@@ -100,6 +102,7 @@ impl Replica {
             sessions: Sessions::default(),
             records: Vec::new(),
             marker: None,
+            heir: None,
         };
         Self::from_loaded(id, nothing, engine, background, tuning)
     }
@@ -127,6 +130,7 @@ impl Replica {
             partial: loaded.state.partial,
             sessions: loaded.sessions,
             records: Records::new(loaded.records),
+            heir: loaded.heir,
             incomplete: loaded.marker.is_some(),
             cell,
         }
@@ -135,6 +139,12 @@ impl Replica {
     /// Which region.
     pub fn id(&self) -> RegionId {
         self.id
+    }
+
+    /// Who it is, by the newest [`crate::heir::appoint`]; else the peer on this store by the
+    /// descriptor.
+    pub fn heir(&self) -> Option<PeerId> {
+        self.heir
     }
 
     /// The current descriptor.
@@ -177,6 +187,14 @@ impl StateMachine for Replica {
 
     fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, kontiki_multiraft::Error> {
         Ok(Box::new(snapshot::build::Source::new(self)?))
+    }
+
+    fn check_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        chunks: &mut dyn Iterator<Item = Result<Bytes, kontiki_multiraft::Error>>,
+    ) -> Result<(), kontiki_multiraft::Error> {
+        snapshot::install::check(self, meta, chunks)
     }
 
     fn install(

@@ -4,7 +4,7 @@
 //! leave before what is durable is decided in `kontiki_raft` (table in its crate prose), never
 //! here.
 
-use crate::{Entry, Index, PeerId, Position, SnapshotMeta, Term};
+use crate::{Entry, Index, PeerId, Position, SnapshotMeta, StoreId, Term};
 
 /// A message from one peer to another of the same group.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,6 +123,13 @@ pub enum Body {
     Removed {
         /// Committed by the sender; the membership as of here does not have the receiver.
         as_of: Index,
+    },
+    /// I am a new replica on the store of a member that cannot keep its promises any more and is
+    /// silent for ever: change the membership so that I take its place. Asked of everybody, again
+    /// and again; a leader acts on it. The sender has no term of its own yet and names none.
+    Succeed {
+        /// Where both live.
+        store: StoreId,
     },
 }
 

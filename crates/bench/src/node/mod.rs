@@ -166,6 +166,7 @@ impl Node {
             applied: Position::ZERO,
             membership: Membership::of_voters(count),
             pending_install: None,
+            succession: None,
         };
         let disk = RealDisk::open(&args.dir.join("log"))?;
         let log = kontiki_log::Config::new(args.id);

@@ -4,6 +4,7 @@
 //! 'i'                                     identity of the store
 //! 'r' | region (8 bytes) | 'a'            apply state
 //! 'r' | region (8 bytes) | 'd'            descriptor
+//! 'r' | region (8 bytes) | 'h'            who the replica here is, if it is an heir
 //! 'r' | region (8 bytes) | 'm'            marker of an install under way
 //! 'r' | region (8 bytes) | 'o' | index    outcome record of the apply that ended at this index
 //! 'r' | region (8 bytes) | 's' | client   client session
@@ -18,6 +19,7 @@ const STORE_IDENT: u8 = b'i';
 const REGION: u8 = b'r';
 const APPLY_STATE: u8 = b'a';
 const DESCRIPTOR: u8 = b'd';
+const HEIR: u8 = b'h';
 const INSTALL_MARKER: u8 = b'm';
 const OUTCOME_RECORD: u8 = b'o';
 const SESSION: u8 = b's';
@@ -38,6 +40,8 @@ pub enum RegionRow {
     ApplyState,
     /// [`crate::region`].
     Descriptor,
+    /// [`crate::heir`].
+    Heir,
     /// [`crate::install_marker`].
     InstallMarker,
     /// [`crate::outcome_record`].
@@ -56,6 +60,7 @@ impl MetaKey {
         match row {
             RegionRow::ApplyState => key.push(APPLY_STATE),
             RegionRow::Descriptor => key.push(DESCRIPTOR),
+            RegionRow::Heir => key.push(HEIR),
             RegionRow::InstallMarker => key.push(INSTALL_MARKER),
             RegionRow::OutcomeRecord(index) => {
                 key.push(OUTCOME_RECORD);
@@ -83,6 +88,7 @@ impl MetaKey {
         let row = match (kind, rest) {
             (APPLY_STATE, []) => RegionRow::ApplyState,
             (DESCRIPTOR, []) => RegionRow::Descriptor,
+            (HEIR, []) => RegionRow::Heir,
             (INSTALL_MARKER, []) => RegionRow::InstallMarker,
             (OUTCOME_RECORD, index) => RegionRow::OutcomeRecord(Index(number(index)?)),
             (SESSION, client) => RegionRow::Session(ClientId(number(client)?)),

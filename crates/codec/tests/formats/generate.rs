@@ -146,6 +146,7 @@ fn body() -> impl Strategy<Value = Body> {
         Just(Body::TimeoutNow),
         Just(Body::TimeoutNowRefused),
         number().prop_map(|as_of| Body::Removed { as_of: Index(as_of) }),
+        number().prop_map(|store| Body::Succeed { store: StoreId(store) }),
     ]
 }
 
@@ -297,6 +298,7 @@ pub(crate) fn meta_key() -> impl Strategy<Value = MetaKey> {
     let row = prop_oneof![
         Just(RegionRow::ApplyState),
         Just(RegionRow::Descriptor),
+        Just(RegionRow::Heir),
         Just(RegionRow::InstallMarker),
         number().prop_map(|index| RegionRow::OutcomeRecord(Index(index))),
         number().prop_map(|client| RegionRow::Session(ClientId(client))),

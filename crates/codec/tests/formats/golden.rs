@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use kontiki_codec::apply_state::{self, ApplyState, Partial};
+use kontiki_codec::heir;
 use kontiki_codec::hello;
 use kontiki_codec::install_marker::{self, InstallMarker};
 use kontiki_codec::keys::{Keyspace, MetaKey, RegionRow, raw_key};
@@ -161,6 +162,7 @@ fn row_vectors(add: Add<'_>) {
     row("key, apply state", RegionRow::ApplyState);
     row("key, descriptor", RegionRow::Descriptor);
     row("key, install marker", RegionRow::InstallMarker);
+    row("key, heir", RegionRow::Heir);
     row("key, outcome record", RegionRow::OutcomeRecord(Index(259)));
     row("key, session", RegionRow::Session(ClientId(260)));
     add("value, plain", value::plain(b"v").to_vec());
@@ -184,6 +186,7 @@ fn row_vectors(add: Add<'_>) {
     add("store ident", store_ident::to_bytes(ident).to_vec());
     add("hello", hello::to_bytes(&generate::a_hello(1, 2)).to_vec());
     let meta = SnapshotMeta { position: at(2, 9), membership: Membership::of_voters(1) };
+    add("heir", heir::to_bytes(PeerId(300)).to_vec());
     add("install marker", install_marker::to_bytes(&InstallMarker { spool: 300, meta }).to_vec());
 }
 

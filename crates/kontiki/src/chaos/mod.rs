@@ -27,6 +27,8 @@ mod report;
 mod tally;
 mod verify;
 
+pub(crate) use verify::replicas_equal;
+
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -208,7 +210,7 @@ impl Chaos {
         let compare = async {
             let client = load::client(endpoints).await?;
             verify::data(&client, books).await?;
-            verify::replicas_equal(&client, endpoints).await
+            replicas_equal(&client, endpoints).await
         };
         // The timer needs the runtime around it from its birth.
         let verified = runtime.block_on(async { tokio::time::timeout(PATIENCE, compare).await });

@@ -13,6 +13,7 @@ pub(crate) mod playground;
 pub(crate) mod progress;
 pub(crate) mod put;
 mod range;
+pub(crate) mod rejoin;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod status;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use clap::builder::FalseyValueParser;
 use kontiki_client::Client;
 use kontiki_client::admin::{ReplicaStatus, Role, Status as StoreStatus};
 use serde::Serialize;
 
+use crate::chaos::replicas_equal;
 use crate::connect::Connect;
 use crate::exit::{Code, Failure};
 use crate::output::{Form, Out, count_text, size_text, table};
@@ -13,11 +15,15 @@ use crate::output::{Form, Out, count_text, size_text, table};
 /// Show stores, leaders, terms, positions and sizes
 ///
 /// Exits with 3 when a store does not answer, a region has no leader, or a replica is
-/// quarantined.
+/// quarantined or not yet refilled.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Status {
     #[command(flatten)]
     connect: Connect,
+    /// Let all replicas hash what they hold at one index, and compare; exits with 5 when they
+    /// differ
+    #[arg(long, env = "KONTIKI_COMPARE", value_parser = FalseyValueParser::new())]
+    compare: bool,
 }
 
 /// One store, in JSON.
@@ -86,8 +92,32 @@ impl Status {
             Form::Plain => rows.iter().try_for_each(|row| out.line(&plain(row)))?,
             Form::Table => tables(&rows, &mut out)?,
         }
+        let healthy = verdict(&rows);
+        if self.compare && healthy.is_ok() {
+            self.compare(&client, &rows, &mut out).await?;
+        }
         out.finish()?;
-        verdict(&rows)
+        healthy
+    }
+
+    /// Equal replicas have equal hashes at one index.
+    async fn compare(
+        &self,
+        client: &Client,
+        rows: &[StoreRow],
+        out: &mut Out,
+    ) -> Result<(), Failure> {
+        let addresses: Vec<_> = rows.iter().map(|row| row.address.clone()).collect();
+        let compared = replicas_equal(client, &addresses).await;
+        if !compared.map_err(|error| self.connect.failure(&error))? {
+            let why = "replicas differ at one applied index";
+            return Err(Failure::new(Code::Verification, why)
+                .hint("this is a bug of kontiki: keep the data directories and report it"));
+        }
+        match out.form {
+            Form::Json => out.json(&serde_json::json!({ "replicas_equal": true })),
+            _ => out.line("all replicas hold the same"),
+        }
     }
 
     /// Every store of the map, else every endpoint that was given.
@@ -146,6 +176,7 @@ fn facts(status: StoreStatus) -> Facts {
 
 fn replica(status: &ReplicaStatus) -> ReplicaRow {
     let role = match status.role() {
+        Role::Follower | Role::Learner if !status.quarantine.is_empty() => "refilling",
         Role::Unspecified => "unknown",
         Role::Follower => "follower",
         Role::PreCandidate => "pre-candidate",
@@ -265,9 +296,11 @@ fn verdict(rows: &[StoreRow]) -> Result<(), Failure> {
     let of_store = |row: &StoreRow, replica: &ReplicaRow| {
         let why = replica.quarantine.as_ref()?;
         let name = store_name(row.id);
-        let message = format!("r{} on {name} is quarantined: {why}", replica.region);
+        let (region, role) = (replica.region, replica.role);
+        let message = format!("r{region} on {name} is {role}: {why}");
         Some(Failure::new(Code::Unavailable, message).hint(
-            "the other stores serve the region; this replica takes no part until it is refilled",
+            "the other stores serve the region and refill this replica by themselves, as long as \
+             they are a majority; ask again",
         ))
     };
     let quarantined = rows.iter().find_map(|row| {

@@ -5,5 +5,6 @@ mod idle;
 mod machine;
 mod membership;
 mod overload;
+mod quarantine;
 mod stores;
 mod successor;

@@ -57,6 +57,7 @@ fn body(body: &Body) -> String {
             format!("read #{} refused", id & READ_NUMBER_MASK)
         }
         Body::TimeoutNow => "campaign now".into(),
+        Body::Succeed { store } => format!("succeed the peer on {store}"),
         Body::TimeoutNowRefused => "campaign refused".into(),
         Body::Removed { as_of } => format!("no member as of {as_of}"),
     }

@@ -10,7 +10,9 @@
 
 use std::collections::BTreeSet;
 
-use kontiki_types::{Body, EntryKind, Index, Membership, MembershipChange, Moment, Peer, PeerId};
+use kontiki_types::{
+    Body, EntryKind, Index, Membership, MembershipChange, Moment, Peer, PeerId, StoreId,
+};
 
 use super::plan::{self, Plan};
 use crate::replication::flow;
@@ -90,6 +92,38 @@ pub(crate) fn begin(
     now: Moment,
 ) -> Result<Transition, ChangeError> {
     leader.now = leader.now.max(now);
+    may_begin(shared, leader)?;
+    let plan = plan::plan(shared.membership(), change)?;
+    Ok(carry_out(shared, leader, plan, now))
+}
+
+/// A new replica asks for the place of the one on its store. It is asked again and again, also by
+/// replicas that were born and died since, so it must be right at any time: one that is a member
+/// has what it wants; where nobody is, nobody is succeeded; and an heir that does not answer never
+/// gets beyond catching up, before anything is in the log.
+pub(crate) fn succeed(
+    shared: &mut Shared,
+    leader: &mut Leader,
+    heir: PeerId,
+    store: StoreId,
+    now: Moment,
+) -> Transition {
+    leader.now = leader.now.max(now);
+    if may_begin(shared, leader).is_err() || shared.membership().contains(heir) {
+        return Transition::Stay;
+    }
+    let here: Vec<_> = shared.membership().peers().filter(|peer| peer.store == store).collect();
+    let [old] = here[..] else { return Transition::Stay };
+    if old.id == shared.config.id {
+        return Transition::Stay;
+    }
+    tracing::info!(leader = %shared.config.id, old = %old.id, %heir, %store, "succession");
+    let plan = plan::succession(shared.membership(), old.id, heir);
+    carry_out(shared, leader, plan, now)
+}
+
+/// No other change, transfer or unfinished business of an earlier leader is in the way.
+fn may_begin(shared: &Shared, leader: &Leader) -> Result<(), ChangeError> {
     if leader.transfer.is_some() {
         return Err(ChangeError::Transferring);
     }
@@ -99,7 +133,10 @@ pub(crate) fn begin(
     if leader.changing.is_busy() {
         return Err(ChangeError::InProgress);
     }
-    let plan = plan::plan(shared.membership(), change)?;
+    Ok(())
+}
+
+fn carry_out(shared: &mut Shared, leader: &mut Leader, plan: Plan, now: Moment) -> Transition {
     if !plan.newcomers.is_empty() {
         let peers = plan.newcomers.iter().map(|peer| peer.id).collect();
         shared.outbox.notify(Notice::ChangeStage(ChangeStage::CatchingUp { peers }));
@@ -107,7 +144,7 @@ pub(crate) fn begin(
     let window = Window { began: now, ends: now + shared.config.election_timeout };
     leader.changing.asked = Some(Asked::CatchingUp { plan, window });
     feed(shared, leader, shared.log.last().index);
-    Ok(advance(shared, leader))
+    advance(shared, leader)
 }
 
 /// Do what is due. Called after every answer and commit, so it begins with a cheap look.

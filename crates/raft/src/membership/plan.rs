@@ -23,11 +23,22 @@ pub(crate) struct Plan {
 /// Judge a change of a membership that is not joint.
 pub(crate) fn plan(from: &Membership, change: &MembershipChange) -> Result<Plan, ChangeError> {
     assert!(!from.is_joint(), "a change of {from:?}, which changes already");
-    let to = target(from, change)?;
+    Ok(toward(from, target(from, change)?))
+}
+
+/// A new peer takes the place of one on the same store that is silent for ever.
+pub(crate) fn succession(from: &Membership, old: PeerId, heir: PeerId) -> Plan {
+    assert!(!from.is_joint(), "a change of {from:?}, which changes already");
+    let renamed = |peer: Peer| if peer.id == old { Peer { id: heir, ..peer } } else { peer };
+    toward(from, Membership::new(from.peers().map(renamed)))
+}
+
+/// From one membership that is not joint to another.
+fn toward(from: &Membership, to: Membership) -> Plan {
     let newcomers = to.peers().filter(|p| p.role == PeerRole::Voter && !from.is_voter(p.id));
     let newcomers = newcomers.collect();
     let first = if votes_moved(from, &to) <= 1 { to } else { joint(from, &to) };
-    Ok(Plan { first, newcomers })
+    Plan { first, newcomers }
 }
 
 /// What a joint configuration leads to.
@@ -184,6 +195,21 @@ mod tests {
         assert_eq!(first("1v 2v 3l 4l", &roles).as_deref(), Ok("1d 2v 3i 5l"));
         assert_eq!(leave(&members("1d 2v 3i 5l")), members("1l 2v 3v 5l"));
         assert_eq!(leave(&members("1v 2v 3o 4i")), members("1v 2v 4v"));
+    }
+
+    #[test]
+    fn an_heir_takes_the_place_of_one_on_its_store() {
+        let voters = Membership::of_voters(3);
+        let Plan { first, newcomers } = succession(&voters, PeerId(2), PeerId(9));
+        assert!(is_step(&voters, &first), "{first:?}");
+        let (heir, store) = (PeerId(9), StoreId(2));
+        assert_eq!(newcomers, [Peer { id: heir, store, role: PeerRole::Voter }]);
+        assert_eq!(first.outgoing().collect::<Vec<_>>(), [PeerId(1), PeerId(2), PeerId(3)]);
+        assert_eq!(first.incoming().collect::<Vec<_>>(), [PeerId(1), PeerId(3), heir]);
+        assert_eq!(leave(&first).peer(heir).map(|peer| peer.store), Some(store));
+        let with_learner = members("1v 2l");
+        let Plan { first, newcomers } = succession(&with_learner, PeerId(2), heir);
+        assert!(newcomers.is_empty() && !first.is_joint() && !first.contains(PeerId(2)));
     }
 
     #[test]

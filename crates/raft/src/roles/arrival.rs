@@ -20,6 +20,11 @@ pub(crate) fn judge(
     message: &Message,
     now: Moment,
 ) -> Option<Transition> {
+    if let Body::Succeed { .. } = message.body {
+        // Its sender has no term, and may not know who lives here by now. Only a leader can do
+        // anything about it.
+        return (role.kind() == RoleKind::Leader).then_some(Transition::Stay);
+    }
     if message.to != shared.config.id || message.from == shared.config.id {
         // To an earlier replica of this group on this store; ids are unique per incarnation.
         return None;
@@ -66,7 +71,8 @@ fn judge_newer(shared: &Shared, role: &Role, message: &Message, now: Moment) -> 
         | Body::ReadIndexReply { .. }
         | Body::TimeoutNow
         | Body::TimeoutNowRefused
-        | Body::Removed { .. } => follow(None, "a newer term was seen"),
+        | Body::Removed { .. }
+        | Body::Succeed { .. } => follow(None, "a newer term was seen"),
     }
 }
 
@@ -89,7 +95,8 @@ fn same(role: &Role, message: &Message) -> Transition {
         | Body::ReadIndexReply { .. }
         | Body::TimeoutNow
         | Body::TimeoutNowRefused
-        | Body::Removed { .. } => return Transition::Stay,
+        | Body::Removed { .. }
+        | Body::Succeed { .. } => return Transition::Stay,
     }
     assert!(role.kind() != RoleKind::Leader, "{from} leads {term} too");
     if let Role::Follower(follower) = role
@@ -134,7 +141,8 @@ fn answer_older(shared: &mut Shared, message: &Message) {
         | Body::ReadIndexReply { .. }
         | Body::TimeoutNow
         | Body::TimeoutNowRefused
-        | Body::Removed { .. } => return,
+        | Body::Removed { .. }
+        | Body::Succeed { .. } => return,
     };
     assert!(shared.term() > Term(0), "nothing is older than the first term");
     // Says nothing but our term: nothing need be durable.

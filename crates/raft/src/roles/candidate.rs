@@ -86,6 +86,7 @@ pub(crate) fn step(shared: &mut Shared, role: &mut Candidate, message: &Message)
         | Body::AppendReply { .. }
         | Body::HeartbeatReply { .. }
         | Body::ReadIndexReply { .. }
+        | Body::Succeed { .. }
         | Body::TimeoutNowRefused
         | Body::Removed { .. } => Transition::Stay,
     }

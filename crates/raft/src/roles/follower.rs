@@ -220,6 +220,7 @@ pub(crate) fn step(
         | Body::VoteReply { .. }
         | Body::AppendReply { .. }
         | Body::HeartbeatReply { .. }
+        | Body::Succeed { .. }
         | Body::TimeoutNowRefused
         | Body::Removed { .. } => {}
     }

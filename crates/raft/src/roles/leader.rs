@@ -359,6 +359,7 @@ pub(crate) fn step(
                 shared.send(from, Body::ReadIndexReply { id, index: None });
             }
         }
+        Body::Succeed { store } => return change::succeed(shared, leader, from, store, now),
         // The target of the transfer will not campaign: take up work again at once.
         Body::TimeoutNowRefused => {
             if leader.transfer.is_some_and(|transfer| transfer.to == from) {

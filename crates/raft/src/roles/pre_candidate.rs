@@ -77,6 +77,7 @@ pub(crate) fn step(shared: &mut Shared, role: &mut PreCandidate, message: &Messa
         | Body::AppendReply { .. }
         | Body::HeartbeatReply { .. }
         | Body::ReadIndexReply { .. }
+        | Body::Succeed { .. }
         | Body::TimeoutNowRefused
         | Body::Removed { .. } => Transition::Stay,
     }

@@ -487,6 +487,7 @@ fn invent(kind: &str, term: Term, at: Position, session: u64, data: &str) -> Res
         "heartbeat" => Body::Heartbeat { session, commit: at.index, round: 0 },
         "sleep" => Body::Sleep { session, commit: at },
         "campaign-now" => Body::TimeoutNow,
+        "succeed" => Body::Succeed { store: StoreId(session) },
         "campaign-refused" => Body::TimeoutNowRefused,
         "read-reply" => Body::ReadIndexReply { id: session, index: Some(at.index) },
         _ => return Err(format!("cannot invent {kind}").into()),

@@ -9,8 +9,8 @@ use kontiki_codec::{command, crc};
 use kontiki_multiraft::{Committed, CommittedKind};
 use kontiki_raft::{Node, RoleKind};
 use kontiki_types::{
-    AppendOutcome, Body, ClientId, Entry, Index, Message, PeerId, Position, RegionId, RequestId,
-    StoreId, Term,
+    AppendOutcome, Body, ClientId, Entry, Index, Message, Peer, PeerId, Position, RegionId,
+    RequestId, StoreId, Term,
 };
 
 use crate::cluster::is_quorum;
@@ -75,6 +75,8 @@ impl<'a> Disks<'a> {
 /// What is known of one group.
 #[derive(Default, Debug)]
 pub(super) struct GroupFacts {
+    /// Whose promises the disk of each store holds.
+    own: BTreeMap<StoreId, PeerId>,
     seen: BTreeMap<StoreId, Seen>,
     leaders: BTreeMap<Term, PeerId>,
     /// The newest term that any node was ever in.
@@ -98,6 +100,11 @@ impl GroupFacts {
     /// How many states were hashed by a store itself.
     pub(super) fn state_hash_count(&self) -> usize {
         self.state_hashes.len()
+    }
+
+    /// A store lost what its replica promised; that one must be silent for ever.
+    pub(super) fn on_lost(&mut self, store: StoreId) {
+        self.own.remove(&store);
     }
 
     /// The process on a store ended.
@@ -184,6 +191,7 @@ impl GroupFacts {
     ) -> Judged<Turned> {
         let before = self.seen.get(&store).copied().unwrap_or_default();
         let term = node.term();
+        self.own.insert(store, node.id());
         self.on_term(store, node)?;
         let leads = (node.role() == RoleKind::Leader).then_some(term);
         let began = leads.filter(|_| leads != before.leads);
@@ -261,7 +269,7 @@ impl GroupFacts {
                 }
                 Some(_) => {}
                 None => {
-                    check_durable(store, disks, node, Position::new(term, index))?;
+                    check_durable(store, disks, &self.own, node, Position::new(term, index))?;
                     if self.committed.len() != offset(index) {
                         let what = format!("{store} commits {index}, nobody the one before");
                         return Err(broken(Rule::StateMachineSafety, what));
@@ -321,9 +329,17 @@ impl GroupFacts {
 }
 
 /// A committed entry is durable on a quorum, by the disks and not by what nodes say.
-fn check_durable(store: StoreId, disks: Disks<'_>, node: &Node, position: Position) -> Judged {
+fn check_durable(
+    store: StoreId,
+    disks: Disks<'_>,
+    own: &BTreeMap<StoreId, PeerId>,
+    node: &Node,
+    position: Position,
+) -> Judged {
     let holds = |store: StoreId| disks.owed(store).is_some_and(|owed| owed.holds(position));
-    if !is_quorum(node.membership(), holds) {
+    // The copy of an heir is none of the replica before it.
+    let is_copy = |peer: Peer| own.get(&peer.store) == Some(&peer.id) && holds(peer.store);
+    if !is_quorum(node.membership(), is_copy) {
         let holders: Vec<_> = disks.shadows.keys().filter(|&&store| holds(store)).collect();
         let what = format!("{store} commits {position}, durable on {holders:?} only");
         return Err(broken(Rule::CommitDurable, what));

@@ -5,7 +5,7 @@
 //! what each disk owes ([`super::shadow`]) and what is known of each group ([`super::group`]). It
 //! never asks a node about the past, so a node that forgets is caught.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kontiki_log::Record;
 use kontiki_multiraft::{Committed, TaskSeq};
@@ -87,13 +87,23 @@ impl Safety {
         shadow.on_synced().map_err(|what| broken(Rule::LogMatching, format!("{store}: {what}")))
     }
 
-    /// The log of a store gave this back. Tells how many unsynced frames survived.
+    /// The log of a store gave this back, and says itself that it lost some groups. Tells how many
+    /// unsynced frames survived.
     ///
     /// # Errors
     /// A broken rule.
-    pub fn on_recovered(&mut self, store: StoreId, found: Logs) -> Judged<usize> {
+    pub fn on_recovered(
+        &mut self,
+        store: StoreId,
+        found: Logs,
+        lost: &BTreeSet<RegionId>,
+    ) -> Judged<usize> {
         self.on_power_off(store);
         let shadow = self.shadows.entry(store).or_default();
+        for group in lost {
+            shadow.lose(*group);
+            self.groups.entry(*group).or_default().on_lost(store);
+        }
         shadow
             .on_recovered(found)
             .map_err(|what| broken(Rule::RecoveryComplete, format!("{store}: {what}")))

@@ -198,6 +198,14 @@ impl Shadow {
         self.written.len()
     }
 
+    /// What was written of a group is lost, and the log knows it: it owes nothing of it any more.
+    pub fn lose(&mut self, lost: RegionId) {
+        self.owed.remove(&lost);
+        for written in &mut self.written {
+            written.changes.retain(|(group, _)| *group != lost);
+        }
+    }
+
     /// The log gave this back after a crash. Tells how many unsynced frames survived.
     ///
     /// # Errors

@@ -89,7 +89,10 @@ impl Machine {
             let cut = std::io::Error::other("the power went");
             chunks.push(Err(Error::Storage(Box::new(cut))));
         }
+        let whole = self.chunks(spool);
         let running = self.running();
+        let is_whole = running.applier.check_snapshot(group, &meta, &mut whole.into_iter(), round);
+        assert!(is_whole.is_ok_and(|is_whole| is_whole), "its chunks were checked on arrival");
         let result = running.applier.install(group, meta, spool, &mut chunks.into_iter(), round);
         match result {
             Ok(()) => {

@@ -8,15 +8,17 @@ use kontiki_codec::store_ident::StoreIdent;
 use kontiki_engine::Engine;
 use kontiki_log::{Config as LogConfig, Group, Log, Record, Recovered, SimDisk, Tail};
 use kontiki_multiraft::{
-    Applier, Durability, Effects, GroupSpec, Round, Shard, ShardConfig, StateMachine,
+    Applier, Durability, Effects, GroupSpec, Quarantined, Round, Shard, ShardConfig, StateMachine,
     membership_codec, restore,
 };
 use kontiki_raft::{Config as RaftConfig, Restored};
-use kontiki_store::{Background, Inline, Opened, PendingInstall, Replica, Tuning, bootstrap, open};
-use kontiki_types::{ClusterId, Position, RegionId};
+use kontiki_store::{
+    Background, Inline, Opened, PendingInstall, Replica, Tuning, bootstrap, heir as heirs, open,
+};
+use kontiki_types::{ClusterId, PeerId, Position, RegionId};
 
 use crate::check::{Logs, ShadowLog};
-use crate::cluster::peer_of;
+use crate::cluster::{heir, peer_of};
 use crate::env::Env;
 use crate::marks::Mark;
 use crate::mutant::Outside;
@@ -49,8 +51,8 @@ impl Machine {
                 // The first turn logs what a new group needs and plans the first deadline.
                 self.turn(env);
             }
-            // The operator replaces it; here it stays away.
-            Err(why) if self.ailments.is_damaged() => {
+            // A write that went elsewhere is gone without a trace: it stays away.
+            Err(why) if self.ailments.may_forget() => {
                 env.tell(format_args!("{} is damaged: {why}", self.id));
                 env.marks.hit(Mark::DamageRefused);
                 self.bury();
@@ -79,9 +81,17 @@ impl Machine {
         let mut groups = Vec::new();
         let mut records = Vec::new();
         for replica in &replicas {
-            let (restored, more) = bring_together(replica, &mut recovered, env)?;
-            groups.push((replica.region().id, restored));
-            records.extend(more);
+            match bring_together(replica, &mut recovered, env) {
+                Ok((restored, more)) => {
+                    groups.push((replica, Comes::Back(restored)));
+                    records.extend(more);
+                }
+                Err(why) if self.ailments.is_damaged() => {
+                    let heir = self.appoint(replica, &why, &*engine, env)?;
+                    groups.push((replica, Comes::Anew(heir, why)));
+                }
+                Err(why) => return Err(why),
+            }
         }
         if !records.is_empty() {
             log.write(&records).map_err(text)?;
@@ -127,7 +137,7 @@ impl Machine {
             salt: self.rng.next_u64(),
         };
         let (log, recovered) = Log::open(self.log_disk.clone(), config).map_err(text)?;
-        if !recovered.damage.is_empty() {
+        if !recovered.damage.is_empty() && !self.ailments.is_damaged() {
             return Err(format!("damage on a disk without faults: {:?}", recovered.damage));
         }
         if matches!(recovered.tail, Tail::Torn { .. }) {
@@ -141,12 +151,23 @@ impl Machine {
                     entries.iter().map(|entry| entry.position.term),
                     *hard_state,
                 ),
-                Group::Quarantined { why } => return Err(format!("{group} quarantined: {why}")),
+                Group::Quarantined { why } if !self.ailments.is_damaged() => {
+                    return Err(format!("{group} quarantined on a disk without faults: {why}"));
+                }
+                Group::Quarantined { .. } => continue,
             };
             found.insert(group, log);
         }
+        let lost = env.cluster.regions_on(self.id).into_iter().map(|region| region.id);
+        let hides = recovered.may_hide_groups();
+        let is_lost = |group: &RegionId| match recovered.groups.get(group) {
+            Some(Group::Quarantined { .. }) => true,
+            Some(Group::Whole { .. }) => false,
+            None => hides,
+        };
+        let lost = lost.filter(is_lost).collect();
         let unsynced = env.safety.unsynced_count(self.id);
-        match env.safety.on_recovered(self.id, found) {
+        match env.safety.on_recovered(self.id, found, &lost) {
             Ok(survived) if survived < unsynced => env.marks.hit(Mark::UnsyncedLost),
             Ok(_) => {}
             Err(violation) if self.ailments.may_forget() => return Err(violation.what),
@@ -173,7 +194,28 @@ impl Machine {
         Ok(())
     }
 
-    fn shard(&mut self, groups: Vec<(RegionId, Restored)>, env: &Env) -> Shard {
+    /// Names an heir for a replica that may have forgotten what it promised, as the server does.
+    fn appoint(
+        &mut self,
+        replica: &Replica,
+        why: &str,
+        engine: &dyn Engine,
+        env: &mut Env,
+    ) -> Booted<PeerId> {
+        let group = replica.id();
+        let mut peer = heir(env.unique());
+        if env.options.is_mutant(Outside::HeirIsOld) {
+            peer = replica.heir().unwrap_or_else(|| peer_of(group, self.id));
+        }
+        env.tell(format_args!("{} {group} is succeeded by {peer}: {why}", self.id));
+        env.marks.hit(Mark::Quarantined);
+        if !env.options.is_mutant(Outside::HeirForgotten) {
+            heirs::appoint(engine, group, peer).map_err(text)?;
+        }
+        Ok(peer)
+    }
+
+    fn shard(&mut self, groups: Vec<(&Replica, Comes)>, env: &Env) -> Shard {
         let options = &env.options.store;
         let mut shard = Shard::new(ShardConfig {
             sync_engine_every_bytes: options.sync_engine_every_bytes,
@@ -182,19 +224,44 @@ impl Machine {
             ..ShardConfig::default()
         });
         let now = self.clock.local(env.now);
-        for (group, restored) in groups {
-            let peer = peer_of(group, self.id);
+        for (replica, comes) in groups {
+            let group = replica.id();
+            let peer = match comes {
+                Comes::Anew(heir, _) => heir,
+                Comes::Back(_) => replica.heir().unwrap_or_else(|| peer_of(group, self.id)),
+            };
             let mut raft = RaftConfig::new(peer, self.rng.next_u64(), membership_codec());
             raft.election_timeout = options.election_timeout;
             raft.heartbeat_interval = options.election_timeout / 10;
             raft.inflight_messages_max = options.inflight_messages;
             raft.append_bytes_max = options.append_bytes;
             raft.cache_bytes_max = options.cache_bytes;
+            let restored = match comes {
+                Comes::Back(restored) => restored,
+                Comes::Anew(_, why) => {
+                    let (store, applied) = (self.id, replica.applied());
+                    let (membership, heir) = (replica.membership(), raft);
+                    let replica = Quarantined { group, store, applied, membership, heir, why };
+                    shard.add_quarantined(replica);
+                    continue;
+                }
+            };
             let durability = Durability::Engine;
             shard.add_group(GroupSpec { group, raft, restored, durability }, now);
+            if replica.heir().is_some() {
+                shard.let_succeed(group, self.id);
+            }
         }
         shard
     }
+}
+
+/// How a replica comes out of a start.
+enum Comes {
+    /// As it was.
+    Back(Restored),
+    /// As an heir, once a leader calls it; and why.
+    Anew(PeerId, String),
 }
 
 /// Brings log and engine of one replica together.
@@ -205,7 +272,10 @@ fn bring_together(
 ) -> Booted<(Restored, Vec<Record>)> {
     let group = replica.region().id;
     let (mut applied, membership) = (replica.applied(), replica.membership());
-    let found = recovered.groups.remove(&group);
+    let found = recovered.take(group);
+    if replica.heir().is_some() && found.is_none() {
+        return Err(format!("{group} is not in the log of its heir"));
+    }
     mark_distance(found.as_ref(), applied, env);
     if env.options.is_mutant(Outside::ApplyTwice) {
         applied = earlier(found.as_ref(), applied);

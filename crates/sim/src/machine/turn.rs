@@ -119,6 +119,10 @@ impl Machine {
             env.marks.hit(Mark::MembershipChanged);
             self.running().callers.remove(&token);
         }
+        for group in effects.succeeded.drain(..) {
+            env.tell(format_args!("{} {group} has its heir", self.id));
+            env.marks.hit(Mark::HeirBorn);
+        }
         for (_, notice) in &effects.notices {
             self.on_notice(notice, env);
         }

@@ -6,6 +6,7 @@
 
 mod answer_to_an_older_term;
 mod compared_while_replaced;
+mod damaged_log;
 mod damaged_snapshot_chunk;
 mod install_cut_off;
 mod old_leader_wakes_up;
@@ -16,19 +17,39 @@ mod tinykv;
 use std::time::Duration;
 
 use crate::marks::{Mark, Marks};
+use crate::mutant::Mutant;
 use crate::options::{ClusterOptions, Options};
 use crate::run::run;
+use crate::violation::Violation;
+
+/// The first rule that a mistake on purpose breaks within some seeds.
+fn caught(
+    mutant: Mutant,
+    seeds: u64,
+    seconds: u64,
+    narrow: impl Fn(&mut Options),
+) -> Option<Violation> {
+    (0..seeds).find_map(|seed| {
+        let options = drawn(seed, seconds, &narrow).with_mutant(Some(mutant));
+        run(options, None).violation
+    })
+}
+
+/// The options of a seed with one group, narrowed.
+fn drawn(seed: u64, seconds: u64, narrow: impl Fn(&mut Options)) -> Options {
+    let mut options = Options::draw(seed, Duration::from_secs(seconds));
+    options.faults.dead_at_end = None;
+    options.set_cluster(ClusterOptions::small(1));
+    narrow(&mut options);
+    options
+}
 
 /// Runs some seeds with one group under narrowed options; none may break a rule, together they must
 /// reach the marks.
 fn hold(seeds: u64, seconds: u64, narrow: impl Fn(&mut Options), reached: &[Mark]) {
     let mut marks = Marks::default();
     for seed in 0..seeds {
-        let mut options = Options::draw(seed, Duration::from_secs(seconds));
-        options.faults.dead_at_end = None;
-        options.set_cluster(ClusterOptions::small(1));
-        narrow(&mut options);
-        let report = run(options, None);
+        let report = run(drawn(seed, seconds, &narrow), None);
         assert_eq!(report.violation, None, "seed {seed}");
         marks.merge(&report.marks);
     }

@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use kontiki_codec::apply_state::{self, ApplyState};
+use kontiki_codec::heir;
 use kontiki_codec::install_marker::{self, InstallMarker};
 use kontiki_codec::keys::{MetaKey, RegionRow, meta};
 use kontiki_codec::outcome_record::{self, Item, Record};
 use kontiki_codec::session::{self, Session};
 use kontiki_engine::{Direction, Family, Range, Read};
-use kontiki_types::{Index, Outcome, Region, RegionId};
+use kontiki_types::{Index, Outcome, PeerId, Region, RegionId};
 
 use crate::Error;
 use crate::session::Sessions;
@@ -26,6 +27,8 @@ pub(crate) struct Loaded {
     /// Outcome records not yet folded: their index and size, in order.
     pub(crate) records: Vec<(Index, usize)>,
     pub(crate) marker: Option<InstallMarker>,
+    /// Who the replica here is, if not the one the region was born with.
+    pub(crate) heir: Option<PeerId>,
 }
 
 #[derive(Default)]
@@ -33,6 +36,7 @@ struct Rows {
     region: Option<Region>,
     state: Option<ApplyState>,
     marker: Option<InstallMarker>,
+    heir: Option<PeerId>,
     sessions: Vec<(kontiki_types::ClientId, Session)>,
     records: Vec<(Index, usize, Record)>,
 }
@@ -79,6 +83,9 @@ impl Rows {
             RegionRow::ApplyState => {
                 self.state = Some(apply_state::from_bytes(row).map_err(damaged)?);
             }
+            RegionRow::Heir => {
+                self.heir = Some(heir::from_bytes(row).map_err(damaged)?);
+            }
             RegionRow::InstallMarker => {
                 self.marker = Some(install_marker::from_bytes(row).map_err(damaged)?);
             }
@@ -95,7 +102,7 @@ impl Rows {
     }
 
     fn finish(self, id: RegionId) -> Result<Loaded, Error> {
-        let Self { region, state, marker, sessions, records } = self;
+        let Self { region, state, marker, heir, sessions, records } = self;
         let inconsistent = |what: String| Error::Inconsistent(format!("{id}: {what}"));
         if marker.is_some() {
             // Half destroyed, half loaded: nothing but the marker means anything.
@@ -105,6 +112,7 @@ impl Rows {
                 sessions: Sessions::default(),
                 records: Vec::new(),
                 marker,
+                heir,
             });
         }
         let Some(state) = state else {
@@ -130,7 +138,7 @@ impl Rows {
             return Err(inconsistent(format!("time {} after {}", table.now_ms(), state.now_ms)));
         }
         table.advance(state.now_ms);
-        Ok(Loaded { region, state, sessions: table, records: kept, marker })
+        Ok(Loaded { region, state, sessions: table, records: kept, marker, heir })
     }
 }
 

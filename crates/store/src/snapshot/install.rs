@@ -2,7 +2,8 @@
 //! repaired by doing it again.
 //!
 //! ```text
-//! 1  check as much as fits in memory       nothing is destroyed for a snapshot known to be bad
+//! 0  check all of it, in a pass of its own  nothing is destroyed for a snapshot known to be bad
+//! 1  check again as much as fits in memory
 //! 2  marker { spool, meta }, sync          from here on, a restart reports a pending install
 //! 3  clear the region's rows and sessions
 //! 4  load rows and sessions, checking
@@ -10,11 +11,11 @@
 //! 6  descriptor, apply state, no marker: one batch; sync
 //! ```
 //!
-//! Readers are refused from 2 to 6. When a chunk turns out damaged after 2 (only possible for a
-//! snapshot larger than [`crate::limits::INSTALL_CHECK_BYTES`]), the marker stays, the replica
-//! refuses to apply or to serve, and only a whole snapshot, the same or a newer one, makes it live
-//! again. Step 3 clears what the new descriptor owns, not what the old one did: rows outside may
-//! belong to a region that has come to this store since.
+//! Readers are refused from 2 to 6. When a chunk turns out damaged after 2 (only possible when it
+//! was whole in step 0, and for a snapshot larger than [`crate::limits::INSTALL_CHECK_BYTES`]), the
+//! marker stays, the replica refuses to apply or to serve, and only a whole snapshot, the same or a
+//! newer one, makes it live again. Step 3 clears what the new descriptor owns, not what the old one
+//! did: rows outside may belong to a region that has come to this store since.
 
 use std::sync::Arc;
 
@@ -38,6 +39,25 @@ use crate::{Error, Replica, apply};
 
 /// Chunks as the host reads them from its spool.
 type Chunks<'a> = &'a mut dyn Iterator<Item = Result<Bytes, kontiki_multiraft::Error>>;
+
+/// Step 0: reads and judges all parts, and keeps none.
+///
+/// # Errors
+/// `Snapshot` when the snapshot is damaged or not of this region.
+pub(crate) fn check(
+    replica: &Replica,
+    meta: &SnapshotMeta,
+    chunks: Chunks<'_>,
+) -> Result<(), kontiki_multiraft::Error> {
+    let mut parts = Parts { region: replica.id, chunks, next: 0, over: false };
+    let (region, now_ms) = head(&mut parts, meta)?;
+    let mut verifier = Verifier::new(&region, now_ms);
+    while let Some(part) = parts.next()? {
+        verifier.part(&part)?;
+    }
+    assert!(verifier.is_whole(), "{}: the last part is an end or an error", replica.id);
+    Ok(())
+}
 
 /// Replaces the whole state of a replica. Durable when it returns.
 ///

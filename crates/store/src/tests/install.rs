@@ -89,3 +89,25 @@ fn a_damaged_or_cut_snapshot_is_refused() {
         }
     }
 }
+
+/// Every chunk is whole and in its place, and yet it is nobody's state.
+#[test]
+fn a_snapshot_whose_hash_does_not_agree_is_refused_before_anything_is_destroyed() {
+    let mut source = filled(&["a", "b", "c", "d", "e", "f"]);
+    let mut other = filled(&["a", "b", "c", "d", "e", "g"]);
+    let (mut chunks, meta) = (source.snapshot(), meta(&source));
+    let ends = (chunks.pop().expect("an end"), other.snapshot().pop().expect("an end"));
+    assert_ne!(ends.0, ends.1);
+    chunks.push(ends.1);
+
+    let mut target = filled(&["a", "old"]);
+    let checked = target.replica.check_snapshot(&meta, &mut chunks.clone().into_iter().map(Ok));
+    assert!(matches!(checked, Err(Error::Snapshot(_))), "{checked:?}");
+    target.crash(usize::MAX);
+    assert!(target.pending_install.is_none());
+    assert_eq!(target.data().len(), 2);
+
+    chunks.pop();
+    chunks.push(ends.0);
+    target.replica.check_snapshot(&meta, &mut chunks.into_iter().map(Ok)).unwrap();
+}

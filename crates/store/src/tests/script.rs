@@ -277,6 +277,7 @@ impl Replica {
             let row = match row {
                 RegionRow::ApplyState => "apply state".into(),
                 RegionRow::Descriptor => "descriptor".into(),
+                RegionRow::Heir => "heir".into(),
                 RegionRow::InstallMarker => "install marker".into(),
                 RegionRow::OutcomeRecord(index) => format!("outcome record {index}"),
                 RegionRow::Session(client) => format!("session {client}"),
