@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_log::Record;
-use kontiki_raft::Config;
+use kontiki_raft::{Config, Node};
 use kontiki_types::{
     Body, Index, Membership, Message, Moment, PeerId, PeerRole, Position, ReadMode, RegionId,
     StoreId, Term,
@@ -145,7 +145,7 @@ fn it_is_succeeded_and_refilled_and_votes_again() {
     // Its word counts again.
     stores.all.remove(&StoreId(3));
     let answer = put(&mut stores, 1, "two");
-    let leader = stores.store(1).shard.node(GROUP).map(|node| node.describe());
+    let leader = stores.store(1).shard.node(GROUP).map(Node::describe);
     assert!(matches!(answer, Answer::Replied(_)), "{answer:?} {leader:?}");
     let machine = stores.store(2).machine.clone().expect("there is one");
     let held = machine.state().payloads.clone();
