@@ -9,6 +9,8 @@
 
 mod cluster;
 mod command;
+mod proxied;
 
 pub use cluster::{Cluster, Store};
 pub use command::{Output, binary, run, wait_for};
+pub use proxied::{Gated, three as three_behind_gates};

@@ -4,6 +4,7 @@ mod chaos;
 mod data;
 mod nonsense;
 mod quarantine;
+mod stale_leader;
 
 fn temporary() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory")
