@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use kontiki_codec::admin::{self, Member, Reply, Request};
 use kontiki_codec::apply_state::{self, ApplyState, Partial};
 use kontiki_codec::heir;
 use kontiki_codec::hello;
@@ -12,6 +13,7 @@ use kontiki_codec::keys::{Keyspace, MetaKey, RegionRow, raw_key};
 use kontiki_codec::outcome_record::{self, Item, Record, Touch};
 use kontiki_codec::region_snapshot::{self, Part, Totals};
 use kontiki_codec::session::{self, Session};
+use kontiki_codec::snapshot_manifest::{self, FileEntry, Manifest};
 use kontiki_codec::store_ident::{self, StoreIdent};
 use kontiki_codec::value::{self, Value};
 use kontiki_codec::{
@@ -32,6 +34,7 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     client_vectors(&mut |name, bytes| vectors.push((name, bytes)));
     row_vectors(&mut |name, bytes| vectors.push((name, bytes)));
     chunk_vectors(&mut |name, bytes| vectors.push((name, bytes)));
+    library_vectors(&mut |name, bytes| vectors.push((name, bytes)));
     vectors
 }
 
@@ -207,6 +210,54 @@ fn chunk_vectors(add: Add<'_>) {
     for (sequence, (name, part)) in (0..).zip(parts) {
         add(name, region_snapshot::encode(sequence, &part).to_vec());
     }
+}
+
+/// What the Raft library keeps beside its snapshots, and what its operators say.
+fn library_vectors(add: Add<'_>) {
+    let file = |name: &str, bytes, crc| FileEntry { name: name.to_owned(), bytes, crc };
+    let manifest = Manifest {
+        meta: SnapshotMeta { position: at(2, 300), membership: Membership::new(peers()) },
+        files: vec![file("state.bin", 300, 7), file("empty", 0, 0)],
+    };
+    add("snapshot manifest", snapshot_manifest::to_bytes(&manifest).to_vec());
+    add("admin, magic", admin::MAGIC.to_vec());
+    for (name, request) in requests() {
+        add(name, admin::request_to_bytes(&request).to_vec());
+    }
+    let refused = Reply::Refused { code: 1009, message: "busy".to_owned() };
+    for (name, reply) in [
+        ("admin reply, done", Reply::Done),
+        ("admin reply, members", Reply::Members(vec![member(2, 300, "b:1", true)])),
+        ("admin reply, groups", Reply::Groups(vec![RegionId(1), RegionId(300)])),
+        ("admin reply, refused", refused),
+    ] {
+        add(name, admin::reply_to_bytes(&reply).to_vec());
+    }
+}
+
+fn member(store: u64, peer: u64, address: &str, is_learner: bool) -> Member {
+    Member { store: StoreId(store), peer: PeerId(peer), address: address.to_owned(), is_learner }
+}
+
+fn requests() -> Vec<(&'static str, Request)> {
+    let group = RegionId(300);
+    let members = vec![member(1, 1, "a:1", false), member(2, 300, "", true)];
+    vec![
+        ("admin, leader", Request::Leader(group)),
+        ("admin, members", Request::Members(group)),
+        ("admin, alive", Request::Alive(group)),
+        ("admin, add", Request::Add(group, member(3, 4, "c:1", false))),
+        ("admin, promote", Request::Promote(group, PeerId(300))),
+        ("admin, remove", Request::Remove(group, PeerId(2))),
+        ("admin, change peers", Request::ChangePeers(group, members.clone())),
+        ("admin, reset learners", Request::ResetLearners(group, members.clone())),
+        ("admin, reset peers", Request::ResetPeers(group, members.clone())),
+        ("admin, transfer", Request::Transfer(group, Some(StoreId(2)))),
+        ("admin, transfer to any", Request::Transfer(group, None)),
+        ("admin, snapshot", Request::Snapshot(group)),
+        ("admin, groups", Request::Groups),
+        ("admin, learn", Request::Learn(members)),
+    ]
 }
 
 #[test]
