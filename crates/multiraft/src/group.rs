@@ -280,8 +280,8 @@ impl Group {
         self.compact(config)
     }
 
-    /// The engine is durable up to what was applied at the asking: drop the log below it, unless
-    /// it is still small or a live follower needs it.
+    /// The engine is durable up to what was applied at the asking: drop the log below it, but for a
+    /// margin, and for what live followers need, the ones that a snapshot is on its way to as well.
     pub(crate) fn on_engine_synced(&mut self, config: &ShardConfig) -> Option<Record> {
         self.durable_applied = self.durable_applied.max(self.syncing_applied);
         self.compact(config)
@@ -294,8 +294,9 @@ impl Group {
         }
         let unsynced = mutants::is_on(Mutant::CompactUnsynced);
         let mut to = if unsynced { self.applied } else { self.durable_applied };
+        to = to.min(self.node.log_after_keeping(config.retain_bytes));
         if bytes < config.retain_bytes_max {
-            to = to.min(self.node.lowest_live_match().unwrap_or(to));
+            to = to.min(self.node.log_needed_after().unwrap_or(to));
         }
         self.node.compact(to)?;
         Some(Record::Compact { group: self.id, to: self.node.start() })

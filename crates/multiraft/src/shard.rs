@@ -30,10 +30,11 @@ pub struct ShardConfig {
     /// Ask for an engine sync, and so for log compaction, each time this many bytes went to the
     /// log. Default 64 MiB.
     pub sync_engine_every_bytes: usize,
-    /// A group's log below this many bytes is not compacted. Default 16 MiB.
+    /// So many bytes of a group's log stay when the rest is compacted: a follower that was away for
+    /// a moment then needs no snapshot. Default 16 MiB.
     pub retain_bytes: usize,
-    /// A group's log beyond this is compacted even if a live follower still needs it; that
-    /// follower then gets a snapshot. Default 256 MiB.
+    /// A group's log beyond this is compacted even if a live follower, or one that a snapshot is on
+    /// its way to, still needs it; that follower then gets a snapshot. Default 256 MiB.
     pub retain_bytes_max: usize,
     /// Tell callers of [`Event::Propose`] when their entry is committed, by
     /// [`Effects::committed`]. Default: not.
@@ -246,6 +247,11 @@ impl Shard {
         self.with(id, |group| group.set_priority(peer, priority, now));
     }
 
+    /// Another election timeout of the replica here; see `kontiki_raft::Node`.
+    pub fn set_election_timeout(&mut self, id: RegionId, timeout: Duration, now: Moment) {
+        self.with(id, |group| group.set_election_timeout(timeout, now));
+    }
+
     /// Take in one event.
     pub fn on_event(&mut self, event: Event, now: Moment) {
         match event {
@@ -402,6 +408,11 @@ impl Shard {
     /// The Raft node of a group, for checks in tests and simulation.
     pub fn node(&self, group: RegionId) -> Option<&Node> {
         self.groups.get(&group).map(|group| group.node())
+    }
+
+    /// All Raft nodes, in order of group.
+    pub fn nodes(&self) -> impl Iterator<Item = (RegionId, &Node)> + '_ {
+        self.groups.iter().map(|(id, group)| (*id, group.node()))
     }
 
     /// The groups that the coming [`Shard::take_effects`] drains, for checks in simulation.

@@ -106,4 +106,4 @@ pub use config::{Config, MembershipCodec, Restored};
 pub use error::{ChangeError, ChangeFailure, ProposeError, ReadError, ResetError, TransferError};
 pub use node::Node;
 pub use priority::Priority;
-pub use status::{PeerProgress, ProgressMode, RoleKind};
+pub use status::{PeerProgress, ProgressMode, RoleKind, SentCounts};

@@ -213,6 +213,12 @@ impl Log {
         self.bytes_through(to) - self.bytes_through(after)
     }
 
+    /// The last entry that may go when so many bytes, at least, are to stay.
+    pub(crate) fn after_keeping(&self, bytes: usize) -> Index {
+        let through = self.through_bytes().saturating_sub(bytes as u64);
+        self.start.index + self.slots.partition_point(|slot| slot.through_bytes <= through) as u64
+    }
+
     /// Cost of everything held.
     pub(crate) fn bytes(&self) -> u64 {
         self.through_bytes() - self.start_bytes

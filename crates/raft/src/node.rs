@@ -187,6 +187,22 @@ impl Node {
         }
     }
 
+    /// Another shortest election timeout, and in proportion another heartbeat interval, from now on.
+    /// Tell every peer of the group: reads by lease trust in a timeout that is the same on all, so
+    /// none may be asked for between the first and the last that is told.
+    pub fn set_election_timeout(&mut self, timeout: Duration, now: Moment) {
+        let config = &mut self.shared.config;
+        let beats = timeout.as_secs_f64() / config.election_timeout.as_secs_f64();
+        config.heartbeat_interval = config.heartbeat_interval.mul_f64(beats);
+        config.election_timeout = timeout;
+        match &mut self.role {
+            Role::Follower(follower) => follower.rearm(&mut self.shared, now),
+            Role::Leader(leader) => leader.rearm(&self.shared, now),
+            // They hold another election soon enough.
+            Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
+    }
+
     /// Do not wait for the deadline: ask for an election now. Others still refuse while they hear
     /// a leader. Without effect on a leader, on a peer that hears one (its own vote is as much
     /// promised to the leader as anybody's), and on a peer that may not stand.
@@ -464,13 +480,28 @@ impl Node {
         }
     }
 
-    /// The least index matched by a follower heard of within an election timeout that continues
-    /// from the log: compacting beyond it would cost a snapshot. Nothing unless leading.
-    pub fn lowest_live_match(&self) -> Option<Index> {
+    /// How far this follower is; nothing unless leading.
+    pub fn progress_of(&self, peer: PeerId) -> Option<PeerProgress> {
         match &self.role {
-            Role::Leader(leader) => leader.lowest_live_match(&self.shared),
+            Role::Leader(leader) => leader.find(peer).map(Progress::status),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
+    }
+
+    /// After which entry the log is needed by followers heard of within an election timeout, by the
+    /// one that is to take over, and once a snapshot on its way is installed: to compact beyond it
+    /// would cost a snapshot, or another one. Nothing unless leading.
+    pub fn log_needed_after(&self) -> Option<Index> {
+        match &self.role {
+            Role::Leader(leader) => leader.needed_after(&self.shared),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// The last entry that may go when so many bytes of log, at least, are to stay for followers
+    /// that come back from a short absence.
+    pub fn log_after_keeping(&self, bytes: usize) -> Index {
+        self.shared.log.after_keeping(bytes)
     }
 
     /// One line for status and logs.

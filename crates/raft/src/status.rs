@@ -40,6 +40,17 @@ pub enum ProgressMode {
     Snapshot,
 }
 
+/// Messages sent to one follower, by kind.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct SentCounts {
+    /// Appends, empty ones too.
+    pub appends: u64,
+    /// Heartbeats of their own.
+    pub heartbeats: u64,
+    /// Snapshots asked for.
+    pub snapshots: u64,
+}
+
 /// How far one follower is, as its leader knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerProgress {
@@ -57,4 +68,6 @@ pub struct PeerProgress {
     pub inflight_bytes: usize,
     /// When it was last heard of in this term; when the term began, if never.
     pub heard: Moment,
+    /// What was sent to it since this peer began to feed it.
+    pub sent: SentCounts,
 }

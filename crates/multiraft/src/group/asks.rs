@@ -2,6 +2,8 @@
 //!
 //! Each is answered exactly once: here, when it is refused, or later by what it led to.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use kontiki_raft::{ChangeError, Priority, ReadError, ReadId, TransferError};
 use kontiki_types::{Membership, MembershipChange, Moment, PeerId, ReadMode, StoreId, Term};
@@ -95,6 +97,10 @@ impl Group {
             Ok(()) => effects.accepted.push(token),
             Err(error) => effects.refused.push((token, Refused::Reset(error))),
         }
+    }
+
+    pub(crate) fn set_election_timeout(&mut self, timeout: Duration, now: Moment) {
+        self.node.set_election_timeout(timeout, now);
     }
 
     pub(crate) fn set_priority(&mut self, peer: PeerId, priority: Priority, now: Moment) {

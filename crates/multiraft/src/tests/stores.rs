@@ -47,11 +47,21 @@ pub(super) struct Stores {
     spools: Vec<Vec<Bytes>>,
     pub(super) answers: BTreeMap<Token, Answer>,
     tokens: u64,
+    /// Nothing reaches this one, nor comes from it.
+    pub(super) cut: Option<StoreId>,
+    /// Snapshots stay on their way.
+    pub(super) holds_snapshots: bool,
+    held: Vec<(StoreId, Event)>,
 }
 
 impl Stores {
     /// So many stores with a voter of the group each, store 1 leading it, and `idle` ones beside.
     pub(super) fn led(voters: u64, idle: u64) -> Self {
+        Self::led_within(&ShardConfig::default(), voters, idle)
+    }
+
+    /// The same with other bounds.
+    pub(super) fn led_within(config: &ShardConfig, voters: u64, idle: u64) -> Self {
         let mut stores = Self {
             all: BTreeMap::new(),
             now: Moment::ZERO,
@@ -59,10 +69,13 @@ impl Stores {
             spools: Vec::new(),
             answers: BTreeMap::new(),
             tokens: 0,
+            cut: None,
+            holds_snapshots: false,
+            held: Vec::new(),
         };
         let membership = Membership::of_voters(voters);
         for id in 1..=voters + idle {
-            stores.all.insert(StoreId(id), Store::new(StoreId(id)));
+            stores.all.insert(StoreId(id), Store::new(StoreId(id), config));
         }
         for id in 1..=voters {
             stores.store(id).join(PeerId(id), membership.clone(), Moment::ZERO);
@@ -93,6 +106,13 @@ impl Stores {
         token
     }
 
+    /// Snapshots that were held arrive.
+    pub(super) fn release(&mut self) {
+        self.holds_snapshots = false;
+        self.mail.extend(self.held.drain(..));
+        self.run();
+    }
+
     /// Until nobody has anything to say.
     pub(super) fn run(&mut self) {
         for _ in 0..ROUNDS_MAX {
@@ -113,7 +133,7 @@ impl Stores {
     }
 
     fn turn(&mut self, id: StoreId) {
-        let Self { all, mail, spools, answers, now, .. } = self;
+        let Self { all, mail, spools, answers, now, cut, holds_snapshots, held, .. } = self;
         let store = all.get_mut(&id).expect("such a store");
         let mut effects = Effects::default();
         store.shard.take_effects(*now, &mut effects);
@@ -130,7 +150,11 @@ impl Stores {
             sent.extend(task.gated);
             mail.push_back((id, Event::LogSynced { task: task.seq }));
         }
-        for outbound in sent {
+        if effects.sync_engine {
+            mail.push_back((id, Event::EngineSynced));
+        }
+        let is_cut = |other: StoreId| *cut == Some(id) || *cut == Some(other);
+        for outbound in sent.into_iter().filter(|outbound| !is_cut(outbound.store)) {
             let (group, message) = (outbound.group, outbound.message);
             mail.push_back((outbound.store, Event::Message { group, store: id, message }));
         }
@@ -161,18 +185,22 @@ impl Stores {
             let next = || open.source.next_chunk().expect("it never fails");
             spools.push(std::iter::from_fn(next).collect());
             let spool = spools.len() as u64 - 1;
-            mail.push_back((open.store, Event::SnapshotArrived { group, message, spool }));
-            let sent = Event::SnapshotSent { group, to, term, session, ok: true };
-            mail.push_back((id, sent));
+            let arrived = (open.store, Event::SnapshotArrived { group, message, spool });
+            let sent = (id, Event::SnapshotSent { group, to, term, session, ok: true });
+            if *holds_snapshots {
+                held.extend([arrived, sent]);
+            } else {
+                mail.extend([arrived, sent]);
+            }
         }
     }
 }
 
 impl Store {
-    fn new(id: StoreId) -> Self {
+    fn new(id: StoreId, config: &ShardConfig) -> Self {
         Self {
             id,
-            shard: Shard::new(ShardConfig::default()),
+            shard: Shard::new(config.clone()),
             applier: Applier::new(),
             machine: None,
             records: Vec::new(),

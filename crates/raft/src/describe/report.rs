@@ -96,6 +96,9 @@ impl Report<'_> {
         if let Some(transfer) = transfer {
             self.line(format_args!("hands leadership over to {}", transfer.to));
         }
+        if let Some(index) = leader.needed_after(self.shared) {
+            self.line(format_args!("followers need the log after {index}"));
+        }
         self.change(leader);
         for progress in &leader.followers {
             self.replicator(progress);
@@ -118,8 +121,8 @@ impl Report<'_> {
         let lag = self.shared.log.last().index - status.matched;
         let heard = milliseconds(self.now.since(status.heard));
         let snapshot = match progress.mode {
-            Mode::Snapshot { delivered: None } => ", snapshot on its way",
-            Mode::Snapshot { delivered: Some(_) } => ", snapshot delivered",
+            Mode::Snapshot { delivered: None, .. } => ", snapshot on its way",
+            Mode::Snapshot { delivered: Some(_), .. } => ", snapshot delivered",
             Mode::Probe { .. } | Mode::Replicate => "",
         };
         let (shown, bytes) = (describe::progress(&status), status.inflight_bytes);

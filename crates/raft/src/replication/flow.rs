@@ -106,6 +106,7 @@ fn send(
     };
     progress.carried = round;
     progress.quiet = false;
+    progress.sent.appends += 1;
     shared.send(progress.peer, body);
 }
 
@@ -116,6 +117,7 @@ pub(crate) fn send_heartbeat(shared: &mut Shared, progress: &mut Progress, round
     let known = if blind { shared.log.last().index } else { progress.matched };
     let commit = shared.applying.commit().min(known);
     progress.carried = round;
+    progress.sent.heartbeats += 1;
     progress.told_commit = progress.told_commit.max(commit);
     shared.send(progress.peer, Body::Heartbeat { session: progress.session, commit, round });
 }
@@ -129,7 +131,8 @@ pub(crate) fn owes_commit(shared: &Shared, progress: &Progress) -> bool {
 
 /// The log cannot be continued from where the follower is.
 pub(crate) fn want_snapshot(shared: &mut Shared, progress: &mut Progress) {
-    progress.become_snapshot();
+    progress.become_snapshot(&shared.log);
+    progress.sent.snapshots += 1;
     let notice = Notice::SnapshotWanted { to: progress.peer, session: progress.session };
     shared.outbox.notify(notice);
 }

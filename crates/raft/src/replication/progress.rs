@@ -20,7 +20,7 @@ use kontiki_types::{Entry, Index, Moment, PeerId, Position};
 
 use super::inflight::Inflight;
 use crate::log::Log;
-use crate::{Config, PeerProgress, ProgressMode};
+use crate::{Config, PeerProgress, ProgressMode, SentCounts};
 
 /// How a follower is fed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,8 +30,9 @@ pub(crate) enum Mode {
     Probe { waiting: bool },
     /// Entries leave as they come, as far as the window allows.
     Replicate,
-    /// A snapshot is made, streamed or installed; `delivered` once its stream ended well.
-    Snapshot { delivered: Option<Moment> },
+    /// A snapshot is made, streamed or installed; `delivered` once its stream ended well. It stands
+    /// nowhere before `pinned`, and what comes after it will be needed.
+    Snapshot { delivered: Option<Moment>, pinned: Index },
 }
 
 /// See the module.
@@ -63,6 +64,8 @@ pub(crate) struct Progress {
     pub(crate) fetched: Vec<Entry>,
     /// It is to be asked with an empty append.
     pub(crate) nudge: bool,
+    /// For metrics.
+    pub(crate) sent: SentCounts,
 }
 
 /// What an answer changed.
@@ -100,6 +103,7 @@ impl Progress {
             quiet: false,
             fetched: Vec::new(),
             nudge: false,
+            sent: SentCounts::default(),
         }
     }
 
@@ -113,7 +117,7 @@ impl Progress {
         match self.mode {
             Mode::Replicate => {}
             // The log may have been cut further since the snapshot was made.
-            Mode::Snapshot { delivered } if log.term(self.matched).is_none() => {
+            Mode::Snapshot { delivered, .. } if log.term(self.matched).is_none() => {
                 return if delivered.is_some() { Effect::NeedsSnapshot } else { Effect::None };
             }
             Mode::Probe { .. } | Mode::Snapshot { .. } => self.become_replicate(),
@@ -151,7 +155,9 @@ impl Progress {
                 Effect::None
             }
             // Delivered long ago, and the follower neither has it nor installs it.
-            Mode::Snapshot { delivered: Some(at) } if at < give_up_before => Effect::NeedsSnapshot,
+            Mode::Snapshot { delivered: Some(at), .. } if at < give_up_before => {
+                Effect::NeedsSnapshot
+            }
             Mode::Snapshot { .. } => Effect::None,
         }
     }
@@ -166,7 +172,7 @@ impl Progress {
         match &mut self.mode {
             Mode::Probe { waiting } => *waiting = false,
             Mode::Replicate => self.nudge = !self.inflight.is_empty() && self.matched < last,
-            Mode::Snapshot { delivered } => self.nudge = delivered.is_some(),
+            Mode::Snapshot { delivered, .. } => self.nudge = delivered.is_some(),
         }
     }
 
@@ -178,9 +184,10 @@ impl Progress {
         }
     }
 
-    /// Wait for a snapshot to be made and streamed.
-    pub(crate) fn become_snapshot(&mut self) {
-        self.mode = Mode::Snapshot { delivered: None };
+    /// Wait for a snapshot to be made and streamed: one that stands where the log starts by now, or
+    /// later.
+    pub(crate) fn become_snapshot(&mut self, log: &Log) {
+        self.mode = Mode::Snapshot { delivered: None, pinned: log.start().index };
         self.inflight.reset();
         self.nudge = false;
     }
@@ -188,10 +195,20 @@ impl Progress {
     /// The stream of the snapshot ended.
     pub(crate) fn on_snapshot_sent(&mut self, ok: bool, now: Moment) {
         match (self.mode, ok) {
-            (Mode::Snapshot { .. }, true) => self.mode = Mode::Snapshot { delivered: Some(now) },
+            (Mode::Snapshot { pinned, .. }, true) => {
+                self.mode = Mode::Snapshot { delivered: Some(now), pinned };
+            }
             (Mode::Snapshot { .. }, false) => self.become_probe(true),
             // It rejoined the log before the stream ended.
             (Mode::Probe { .. } | Mode::Replicate, _) => {}
+        }
+    }
+
+    /// Its log, or the snapshot on its way to it, is continued after here.
+    pub(crate) fn continues_after(&self) -> Index {
+        match self.mode {
+            Mode::Probe { .. } | Mode::Replicate => self.matched,
+            Mode::Snapshot { pinned, .. } => self.matched.max(pinned),
         }
     }
 
@@ -224,6 +241,7 @@ impl Progress {
             inflight_messages,
             inflight_bytes,
             heard: self.heard,
+            sent: self.sent,
         }
     }
 }

@@ -101,6 +101,8 @@ enum Command {
     StepDown(u64),
     /// What a peer takes for the priority of another (or of its own).
     Priority { peer: u64, of: u64, priority: i32 },
+    /// Another election timeout of a peer, in milliseconds.
+    ElectionTimeout(u64, u64),
     /// Let the oldest messages arrive.
     Deliver {
         #[arg(key)]
@@ -367,6 +369,9 @@ fn leadership(group: &mut Group, command: &Command) -> Result<String> {
         Command::StepDown(peer) => group.step_down(PeerId(*peer)),
         Command::Priority { peer, of, priority } => {
             group.set_priority(PeerId(*peer), PeerId(*of), Priority(*priority));
+        }
+        Command::ElectionTimeout(peer, ms) => {
+            group.set_election_timeout(PeerId(*peer), Duration::from_millis(*ms));
         }
         _ => return network(group, command),
     }

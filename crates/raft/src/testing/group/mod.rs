@@ -1,7 +1,10 @@
 //! One group with everything around it: nodes, disks, machines, network, and what must hold.
 //!
-//! Each public method is one event. It feeds the node, drains it at once, checks the invariants and
-//! appends what happened to the trace.
+//! Each public method is one event. It feeds the node, drains it at once (`drive`), checks the
+//! invariants and appends what happened to the trace (`trace`).
+
+mod drive;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,16 +15,14 @@ use kontiki_types::{
     SnapshotMeta, Term,
 };
 
-use super::codec;
-use super::disk::{Disk, Stored};
-use super::machine::{Machine, State};
-use super::network::Network;
-use super::safety::{Safety, Witness};
-use crate::invariants::{self, Observed};
+use crate::testing::codec;
+use crate::testing::disk::{Disk, Stored};
+use crate::testing::machine::{Machine, State};
+use crate::testing::network::Network;
+use crate::testing::safety::Safety;
 use crate::{
-    Batch, ChangeError, ChangeFailure, ChangeStage, Config, Fetch, Node, Notice, Outgoing,
-    Priority, ProposeError, ReadError, ReadId, ResetError, Restored, Seq, StoreOp, TransferError,
-    TransferOutcome, describe,
+    ChangeError, Config, Fetch, Node, Outgoing, Priority, ProposeError, ReadError, ReadId,
+    ResetError, Restored, TransferError, describe,
 };
 
 /// Rounds after which a group that still talks is taken for one that never stops.
@@ -243,6 +244,12 @@ impl Group {
         self.feed(id, |node| node.set_priority(peer, priority, now));
     }
 
+    /// Another election timeout of one peer.
+    pub fn set_election_timeout(&mut self, id: PeerId, timeout: Duration) {
+        let now = self.now;
+        self.feed(id, |node| node.set_election_timeout(timeout, now));
+    }
+
     /// Change the membership.
     pub fn change(&mut self, id: PeerId, change: &MembershipChange) -> Result<(), ChangeError> {
         let now = self.now;
@@ -443,191 +450,9 @@ impl Group {
         self.safety.committed()
     }
 
-    /// What happened since the last call.
-    pub fn take_trace(&mut self) -> String {
-        let lines = std::mem::take(&mut self.trace);
-        lines.into_iter().map(|line| line + "\n").collect()
-    }
-
     // ---- inside ----
-
-    /// Feed a node, drain it, check everything.
-    fn feed<T>(&mut self, id: PeerId, input: impl FnOnce(&mut Node) -> T) -> T {
-        let replica = self.replica_mut(id);
-        let node = replica.node.as_mut().unwrap_or_else(|| panic!("{id} is down"));
-        let (before, status) = (Observed::of(node), Status::of(node));
-        let result = input(node);
-        before.check_delta(node);
-        invariants::check(node);
-        if self.tracing {
-            let changes = status.changes(self.node(id));
-            self.trace.extend(changes.into_iter().map(|change| format!("  {id} {change}")));
-        }
-        self.drain(id);
-        self.check();
-        result
-    }
-
-    fn drain(&mut self, id: PeerId) {
-        let mut batch = Batch::default();
-        let replica = self.replica_mut(id);
-        let node = replica.node.as_mut().expect("only a running node is drained");
-        node.take(&mut batch);
-        invariants::check(node);
-        for notice in batch.notices {
-            self.on_notice(id, notice);
-        }
-        if let Some(op) = batch.store {
-            self.mark_op(id, &op);
-            self.line(format!("  {id} {}", describe::store_op(&op)));
-            self.replica_mut(id).disk.write(op);
-        }
-        for outgoing in batch.send {
-            let gate = match outgoing.after {
-                Seq(0) => String::new(),
-                Seq(seq) => format!(", after #{seq}"),
-            };
-            self.line(format!("  {}{gate}", describe::message(&outgoing.message)));
-            if outgoing.after == Seq(0) {
-                self.send(outgoing.message);
-            } else {
-                self.replica_mut(id).gated.push(outgoing);
-            }
-        }
-        self.replica_mut(id).machine.queue.extend(batch.apply);
-        for fetch in batch.fetch {
-            self.line(format!("  {id} wants entries after {} up to {}", fetch.after, fetch.to));
-            self.replica_mut(id).fetching.push(fetch);
-        }
-        for ready in batch.reads {
-            self.line(format!("  {id} read {} at {}", ready.id.0, ready.index));
-            self.mark("read answered");
-            let asked = self.replica_mut(id).reads.remove(&ready.id).expect("it was asked");
-            assert!(ready.index >= asked, "{id}: read at {}, {asked} was committed", ready.index);
-        }
-        for read in batch.reads_failed {
-            self.line(format!("  {id} read {} failed", read.0));
-            self.mark("read failed");
-            self.replica_mut(id).reads.remove(&read).expect("it was asked");
-        }
-    }
-
-    fn mark_op(&mut self, id: PeerId, op: &StoreOp) {
-        if let Some(stored) = &op.snapshot {
-            self.mark(if stored.keep_tail { "restart, tail kept" } else { "restart" });
-        }
-        let first = op.entries.first().map(|entry| entry.position.index);
-        let stored = self.replica_mut(id).disk.stored();
-        if stored.entries.last().is_some_and(|last| first <= Some(last.position.index))
-            && first.is_some()
-        {
-            self.mark("truncation");
-        }
-    }
-
-    fn on_notice(&mut self, id: PeerId, notice: Notice) {
-        self.line(format!("  {id} {}", describe::notice(&notice)));
-        self.mark(match &notice {
-            Notice::SnapshotWanted { .. } => "snapshot wanted",
-            Notice::SnapshotInstall(_) => "snapshot installed",
-            Notice::LeaderStart { .. } => "leader elected",
-            Notice::LeaderStop { .. } => "leader stepped down",
-            Notice::LeaderChanged { .. } => "leader changed",
-            Notice::MembershipAppended(_) => "membership appended",
-            Notice::MembershipCommitted { membership, .. } if membership.is_joint() => {
-                "joint membership committed"
-            }
-            Notice::MembershipCommitted { .. } => "membership committed",
-            Notice::ChangeStage(ChangeStage::CatchingUp { .. }) => "newcomers catch up",
-            Notice::ChangeStage(ChangeStage::Joint { .. }) => "change joint",
-            Notice::ChangeStage(ChangeStage::Final { .. }) => "change final",
-            Notice::ChangeEnded(Ok(_)) => "change done",
-            Notice::ChangeEnded(Err(ChangeFailure::CatchUp { .. })) => "change gave up a newcomer",
-            Notice::ChangeEnded(Err(ChangeFailure::LeadershipLost)) => "change never begun",
-            Notice::ChangeEnded(Err(ChangeFailure::Unknown)) => "change of unknown outcome",
-            Notice::Removed => "removed",
-            Notice::TransferEnded { outcome: TransferOutcome::Done, .. } => "transfer done",
-            Notice::TransferEnded { .. } => "transfer given up",
-        });
-        let replica = self.replica_mut(id);
-        if let Notice::SnapshotWanted { to, session } = notice {
-            let term = replica.node.as_ref().expect("it said so just now").term();
-            replica.wanted.push((to, session, term));
-        } else if let Notice::SnapshotInstall(meta) = notice {
-            replica.installing = Some(meta);
-        }
-    }
-
-    /// Messages that waited for `seq` leave.
-    fn release(&mut self, id: PeerId, seq: Seq) {
-        let gated = std::mem::take(&mut self.replica_mut(id).gated);
-        let (free, wait) = gated.into_iter().partition(|outgoing| outgoing.after <= seq);
-        self.replica_mut(id).gated = wait;
-        let free: Vec<Outgoing> = free;
-        for outgoing in free {
-            self.line(format!("  {}", describe::message(&outgoing.message)));
-            self.send(outgoing.message);
-        }
-    }
-
-    fn send(&mut self, message: Message) {
-        if !self.network.send(message) {
-            self.line("  lost: the link is cut".into());
-        }
-    }
-
-    fn check(&mut self) {
-        let Self { replicas, safety, .. } = self;
-        let witnesses: Vec<Witness<'_>> = replicas
-            .iter()
-            .map(|(&peer, replica)| Witness {
-                peer,
-                node: replica.node.as_ref(),
-                stored: replica.disk.stored(),
-            })
-            .collect();
-        safety.check(&witnesses);
-    }
 
     fn replica_mut(&mut self, id: PeerId) -> &mut Replica {
         self.replicas.get_mut(&id).unwrap_or_else(|| panic!("no {id}"))
-    }
-
-    fn mark(&mut self, word: &'static str) {
-        *self.marks.entry(word).or_default() += 1;
-    }
-
-    fn line(&mut self, line: String) {
-        if self.tracing {
-            self.trace.push(line);
-        }
-    }
-}
-
-/// What a line about a change compares.
-struct Status {
-    role: String,
-    last: Position,
-    commit: Index,
-}
-
-impl Status {
-    fn of(node: &Node) -> Self {
-        Self {
-            role: format!("{} {}", node.role_name(), node.term()),
-            last: node.last_position(),
-            commit: node.commit(),
-        }
-    }
-
-    fn changes(&self, node: &Node) -> Vec<String> {
-        let now = Self::of(node);
-        let pairs = [
-            ("", self.role.clone(), now.role),
-            ("last ", self.last.to_string(), now.last.to_string()),
-            ("commit ", self.commit.to_string(), now.commit.to_string()),
-        ];
-        let changed = pairs.into_iter().filter(|(_, before, after)| before != after);
-        changed.map(|(what, before, after)| format!("{what}{before} → {after}")).collect()
     }
 }

@@ -1,0 +1,103 @@
+//! What of a log goes, and what stays: a margin, what live followers lack, and what comes after a
+//! snapshot that is on its way.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kontiki_raft::Notice;
+use kontiki_types::{Index, StoreId};
+
+use super::stores::{GROUP, Stores};
+use crate::{Event, ShardConfig};
+
+const MARGIN_BYTES: usize = 1000;
+const LOG_BYTES_MAX: usize = 30_000;
+
+fn stores() -> Stores {
+    let config = ShardConfig {
+        retain_bytes: MARGIN_BYTES,
+        retain_bytes_max: LOG_BYTES_MAX,
+        sync_engine_every_bytes: 500,
+        ..ShardConfig::default()
+    };
+    Stores::led_within(&config, 3, 0)
+}
+
+impl Stores {
+    /// So many entries of 150 bytes and a little.
+    fn write(&mut self, count: usize) {
+        for _ in 0..count {
+            let payload = Bytes::from(vec![7; 150]);
+            self.ask(1, |token| Event::Propose {
+                group: GROUP,
+                payload,
+                token,
+                expected_term: None,
+            });
+        }
+    }
+
+    fn first(&mut self, id: u64) -> Index {
+        self.store(id).shard.status(GROUP).expect("it is here").first
+    }
+
+    fn applied(&mut self, id: u64) -> Index {
+        self.store(id).shard.status(GROUP).expect("it is here").applied
+    }
+
+    fn installs(&mut self, id: u64) -> usize {
+        let installs = |notice: &&Notice| matches!(notice, Notice::SnapshotInstall(_));
+        self.store(id).notices.iter().filter(installs).count()
+    }
+}
+
+#[test]
+fn a_margin_stays_when_the_rest_goes() {
+    let mut stores = stores();
+    stores.write(50);
+    for id in 1..=3 {
+        assert!(stores.first(id) > Index(30), "store {id} keeps its log");
+        let status = stores.store(id).shard.status(GROUP).expect("it is here");
+        let bytes = status.log_bytes;
+        assert!((MARGIN_BYTES..3 * MARGIN_BYTES).contains(&bytes), "store {id} has {bytes}");
+    }
+}
+
+#[test]
+fn a_live_follower_is_not_overtaken_without_need() {
+    let mut stores = stores();
+    stores.cut = Some(StoreId(3));
+    let before = stores.applied(3);
+    stores.write(100);
+    assert!(stores.first(1) <= before.next(), "the log was cut under a follower that is alive");
+    stores.cut = None;
+    stores.pass(1, Duration::from_millis(100));
+    stores.pass(1, Duration::from_millis(100));
+    assert_eq!((stores.applied(3), stores.installs(3)), (stores.applied(1), 0));
+
+    // A log without bound is worse than a snapshot.
+    stores.cut = Some(StoreId(3));
+    stores.write(300);
+    assert!(stores.first(1) > stores.applied(3).next(), "the log grows for ever");
+}
+
+#[test]
+fn what_comes_after_a_snapshot_on_its_way_stays() {
+    let mut stores = stores();
+    stores.cut = Some(StoreId(3));
+    stores.write(300);
+    assert!(stores.first(1) > stores.applied(3).next(), "no need of a snapshot");
+    (stores.cut, stores.holds_snapshots) = (None, true);
+    for _ in 0..3 {
+        stores.pass(1, Duration::from_millis(100));
+    }
+    // The snapshot was made; while it travels much is written.
+    let made = stores.applied(1);
+    stores.write(60);
+    assert!(stores.first(1) <= made.next(), "{} > {made}", stores.first(1));
+    stores.release();
+    for _ in 0..3 {
+        stores.pass(1, Duration::from_millis(100));
+    }
+    assert_eq!((stores.applied(3), stores.installs(3)), (stores.applied(1), 1));
+}
