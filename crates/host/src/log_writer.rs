@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use kontiki_log::{Disk, Log, Record, Stats};
 use kontiki_multiraft::{Event, LogTask, Outbound, TaskSeq};
 use kontiki_raft::Fetch;
-use kontiki_types::RegionId;
+use kontiki_types::{Entry, RegionId};
 
 use crate::fatal::Fatal;
 use crate::mailbox::Mailbox;
@@ -49,7 +49,12 @@ pub(crate) enum LogInput {
     Task(LogTask),
     /// Read entries back, once every task before is written.
     Fetch(RegionId, Fetch),
+    /// The same for a caller.
+    Look(RegionId, Fetch, LookDone),
 }
+
+/// Called with entries of the log, or nothing when it does not hold them.
+pub(crate) type LookDone = Box<dyn FnOnce(Option<Vec<Entry>>) + Send>;
 
 /// Everything the thread needs.
 pub(crate) struct LogWriter<D: Disk> {
@@ -72,8 +77,8 @@ struct Merged {
     must_sync: bool,
     /// A group compacted its log: segments may have become free.
     compacted: bool,
-    /// Entries to read back once the records are written.
-    fetches: Vec<(RegionId, Fetch)>,
+    /// Entries to read back once the records are written; for Raft, or for a caller.
+    fetches: Vec<(RegionId, Fetch, Option<LookDone>)>,
 }
 
 impl<D: Disk> LogWriter<D> {
@@ -121,7 +126,10 @@ impl<D: Disk> LogWriter<D> {
     fn write(&mut self, merged: &mut Merged) -> Result<(), kontiki_log::Error> {
         let began = Instant::now();
         if !merged.records.is_empty() {
-            self.log.write(&merged.records)?;
+            let written = self.log.write(&merged.records)?;
+            if let Some(metrics) = self.metrics.as_ref().filter(|_| written.suffixes_cut > 0) {
+                metrics.truncate_log_suffix.observe_since(began);
+            }
         }
         self.read(&mut merged.fetches)?;
         let appended = merged.entries();
@@ -153,17 +161,22 @@ impl<D: Disk> LogWriter<D> {
         Ok(())
     }
 
-    /// Entries that left memory, for followers that lag and for slow state machines.
-    fn read(&mut self, fetches: &mut Vec<(RegionId, Fetch)>) -> Result<(), kontiki_log::Error> {
-        if fetches.is_empty() {
-            return Ok(());
-        }
+    /// Entries that left memory, for followers that lag, slow state machines and callers.
+    fn read(
+        &mut self,
+        fetches: &mut Vec<(RegionId, Fetch, Option<LookDone>)>,
+    ) -> Result<(), kontiki_log::Error> {
         let mut events = Vec::new();
-        for (group, Fetch { ticket, after, to, bytes_max }) in fetches.drain(..) {
+        for (group, Fetch { ticket, after, to, bytes_max }, caller) in fetches.drain(..) {
             let entries = self.log.entries(group, after, to, bytes_max)?;
-            events.push(Event::Fetched { ticket, entries });
+            match caller {
+                None => events.push(Event::Fetched { ticket, entries }),
+                Some(done) => done(entries),
+            }
         }
-        self.shard.push(Input::Events(events));
+        if !events.is_empty() {
+            self.shard.push(Input::Events(events));
+        }
         Ok(())
     }
 }
@@ -185,7 +198,11 @@ impl Merged {
             let task = match input {
                 LogInput::Task(task) => task,
                 LogInput::Fetch(group, fetch) => {
-                    self.fetches.push((group, fetch));
+                    self.fetches.push((group, fetch, None));
+                    continue;
+                }
+                LogInput::Look(group, fetch, done) => {
+                    self.fetches.push((group, fetch, Some(done)));
                     continue;
                 }
             };

@@ -30,7 +30,7 @@ use crate::apply_worker::ApplyWorker;
 use crate::background::{self, Background, Job, SyncEngine};
 use crate::clock::Clock;
 use crate::fatal::{Fatal, OnFatal};
-use crate::log_writer::{LogStatus, LogWriter};
+use crate::log_writer::{LogInput, LogStatus, LogWriter};
 use crate::mailbox::{Mailbox, Rejected};
 use crate::metrics::{Metrics, Replication};
 use crate::outbox::Outbox;
@@ -152,6 +152,8 @@ pub struct NodeHost {
     fatal: Fatal,
     clock: Clock,
     apply: ApplyQueues,
+    log: Arc<Mailbox<LogInput>>,
+    metrics: Option<Arc<Metrics>>,
     comings: Arc<Comings>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -237,7 +239,7 @@ impl NodeHost {
             shard,
             clock,
             inputs: Arc::clone(&inputs),
-            log: log_tasks,
+            log: Arc::clone(&log_tasks),
             apply: apply.clone(),
             background: Arc::clone(&jobs),
             outbox,
@@ -246,7 +248,7 @@ impl NodeHost {
             fatal: fatal.clone(),
             halts: Arc::clone(&comings.halts),
             quarantined: Arc::clone(&quarantined),
-            replication: options.metrics.map(Replication::new),
+            replication: options.metrics.clone().map(Replication::new),
         };
         threads.spawn("shard", move || shard_thread.run())?;
 
@@ -263,6 +265,8 @@ impl NodeHost {
             fatal,
             clock,
             apply,
+            log: log_tasks,
+            metrics: options.metrics,
             comings,
             threads: Arc::new(Mutex::new(threads.0)),
         })
@@ -379,16 +383,25 @@ impl NodeHost {
             return waiter.refuse(Refused::NotLeader { leader: None });
         }
         if self.waiters.len() >= WAITERS_MAX {
+            self.count_refused(&waiter, Refused::Busy);
             return waiter.refuse(Refused::Busy);
         }
         let token = self.waiters.add(waiter);
         if let Err((_, rejected)) = self.inputs.offer(Input::Event(event(token)))
             && let Some(waiter) = self.waiters.take(token)
         {
-            waiter.refuse(match rejected {
+            let refused = match rejected {
                 Rejected::Full => Refused::Busy,
                 Rejected::Closed => Refused::NotLeader { leader: None },
-            });
+            };
+            self.count_refused(&waiter, refused);
+            waiter.refuse(refused);
+        }
+    }
+
+    fn count_refused(&self, waiter: &Waiter, refused: Refused) {
+        if let Some(metrics) = &self.metrics {
+            metrics.refused(waiter, refused);
         }
     }
 }

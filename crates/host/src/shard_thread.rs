@@ -110,7 +110,7 @@ impl ShardThread {
     /// Messages first: while they travel, the disk of this store and of the others work at once.
     fn execute(&mut self, effects: &mut Effects, unreachable: &mut Vec<Event>) {
         if let Some(replication) = &mut self.replication {
-            replication.leaving(effects);
+            replication.leaving(effects, &self.shard);
         }
         self.outbox.send(&mut effects.send, unreachable);
         if let Some(task) = effects.log.take() {
@@ -128,6 +128,9 @@ impl ShardThread {
         }
         for (token, refused) in effects.refused.drain(..) {
             if let Some(waiter) = self.waiters.take(token) {
+                if let Some(replication) = &self.replication {
+                    replication.refused(&waiter, refused);
+                }
                 waiter.refuse(refused);
             }
         }

@@ -269,18 +269,31 @@ impl Index {
         self.group(group).map_or(0, |known| known.last_frame)
     }
 
-    /// A change was logged in frame `seq` at `place`.
-    pub(crate) fn apply(&mut self, group: RegionId, change: &Change<'_>, seq: u64, place: Place) {
+    /// A change was logged in frame `seq` at `place`. True when it took the place of entries.
+    pub(crate) fn apply(
+        &mut self,
+        group: RegionId,
+        change: &Change<'_>,
+        seq: u64,
+        place: Place,
+    ) -> bool {
         if matches!(change, Change::Forget) {
             self.forget(group);
-            return;
+            return false;
         }
         let live = &mut self.live;
         let known = self.groups.entry(group).or_insert_with(|| born(place.segment, live));
         assert!(known.last_frame <= seq, "{group}: frame {seq} after {}", known.last_frame);
+        let cuts = match change {
+            Change::Append(entries) => {
+                entries.first().is_some_and(|e| e.position.index <= known.cursor.last.index)
+            }
+            _ => false,
+        };
         known.cursor.step(group, change);
         known.last_frame = seq;
         known.place(change, place, live);
+        cuts
     }
 
     fn forget(&mut self, group: RegionId) {

@@ -336,7 +336,8 @@ impl<D: Disk> Log<D> {
                 Place { segment: salt.number, offset: at, len: section.len, crc: section.crc };
             for (group, change) in run.iter().map(|&at| &changes[at]) {
                 assert!(*group == section.group, "a change of {group} in {section:?}");
-                self.index.apply(*group, change, seq, place);
+                let cuts = self.index.apply(*group, change, seq, place);
+                stats.suffixes_cut += u64::from(cuts);
             }
         }
         if !changes.is_empty() {

@@ -11,6 +11,8 @@ pub struct WriteStats {
     pub bytes: u64,
     /// Times a segment was full and the next one taken; each cost a sync.
     pub rotations: u64,
+    /// Appends that took the place of entries logged before.
+    pub suffixes_cut: u64,
 }
 
 /// Counters and gauges of the log.

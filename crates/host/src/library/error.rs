@@ -6,7 +6,7 @@
 
 use kontiki_multiraft::Refused;
 use kontiki_raft::{ChangeError, ChangeFailure};
-use kontiki_types::{PeerId, StoreId, Term};
+use kontiki_types::{Index, PeerId, StoreId, Term};
 
 /// Why something was not done.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub enum Error {
         reason: String,
     },
     /// The host stopped because it can no longer keep its promises: a failed write or sync of the
-    /// log. Restart the process, on a disk that works.
+    /// log. Shut it down and start it again, on a disk that works.
     #[error("the host has failed: {cause}")]
     Host {
         /// The first cause.
@@ -90,6 +90,18 @@ pub enum Error {
     /// The log of the replica contradicts its snapshots, or is damaged.
     #[error("restore: {0}")]
     Restore(String),
+    /// Nothing is applied at that index yet.
+    #[error("the log is applied up to {applied}: ask for an index not beyond")]
+    LogIndexOutOfBounds {
+        /// The last entry applied.
+        applied: Index,
+    },
+    /// The log does not reach back so far: a snapshot took its place.
+    #[error("the log begins at {first}: what is older is in a snapshot")]
+    LogCompacted {
+        /// The first entry it may still have.
+        first: Index,
+    },
     /// No answer in time; what was asked may still happen.
     #[error("timed out")]
     TimedOut,
@@ -123,14 +135,16 @@ impl Error {
             Self::Busy | Self::Transferring | Self::MembershipBusy(_) => 1009, // EBUSY
             Self::OutcomeUnknown => 10_011,                             // ENEWLEADER
             Self::ReadNotConfirmed => 1002,                             // EAGAIN
-            Self::NoGroup | Self::Restore(_) => 1012,                   // ENOENT
+            Self::NoGroup | Self::Restore(_) | Self::LogCompacted { .. } => 1012, // ENOENT
             Self::Exists => 1013,                                       // EEXISTS
             Self::StateMachine { .. } => 10_002,                        // ESTATEMACHINE
             Self::Host { .. } | Self::Snapshot(_) | Self::Io(_) => 1014, // EIO
             Self::ShutDown => 10_006,                                   // ENODESHUTDOWN
-            Self::TooLarge { .. } | Self::BadPeer(_) | Self::Invalid(_) | Self::Membership(_) => {
-                1015
-            } // EINVAL
+            Self::TooLarge { .. }
+            | Self::BadPeer(_)
+            | Self::Invalid(_)
+            | Self::Membership(_)
+            | Self::LogIndexOutOfBounds { .. } => 1015, // EINVAL
             Self::NotCaughtUp { .. } => 10_003,                         // ECATCHUP
             Self::TimedOut | Self::Transfer(_) => 1010,                 // ETIMEDOUT
             Self::Network(_) => 1006,                                   // EHOSTDOWN

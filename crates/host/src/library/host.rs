@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontiki_codec::admin;
 use kontiki_codec::store_ident::{self, StoreIdent};
+use kontiki_log::Disk;
 use kontiki_multiraft::{Durability, Revival, ShardConfig, membership_codec};
 use kontiki_raft::{Config as RaftConfig, Priority};
 use kontiki_types::{ClusterId, Membership, PeerId, RegionId, StoreId};
@@ -68,6 +69,7 @@ struct Hosted {
     /// As of the beginning of its log.
     beginning: Membership,
     priorities: BTreeMap<PeerId, i32>,
+    election_timeout: Duration,
 }
 
 impl Host {
@@ -77,10 +79,19 @@ impl Host {
     /// # Errors
     /// The directory belongs to another store or is in use; the disk or the network refuses.
     pub fn start(options: HostOptions) -> Result<Self, Error> {
+        let disk = RealDisk::open(&options.data_dir.join("log"))?;
+        Self::start_on(options, disk)
+    }
+
+    /// The same with the log on another disk, such as one that fails when a test wants it to.
+    ///
+    /// # Errors
+    /// As [`Host::start`].
+    pub fn start_on<D: Disk>(options: HostOptions, disk: D) -> Result<Self, Error> {
         if options.store == StoreId(0) {
             return Err(Error::Invalid("a store's number begins at 1".to_owned()));
         }
-        let disk = RealDisk::open(&options.data_dir.join("log"))?;
+        fs::create_dir_all(&options.data_dir)?;
         claim(&options)?;
         let tcp = match &options.network {
             Network::Tcp { listen, advertise, stores } => {
@@ -213,14 +224,16 @@ impl Host {
         let meta = replica.meta();
         let joining = JoiningGroup {
             group,
-            raft: self.0.raft_config(group, peer, &priorities),
+            raft: self.0.raft_config(group, peer, &priorities, self.0.options.election_timeout),
             machine: Box::new(Adapter(Arc::clone(&replica))),
             applied: meta.position,
             membership: meta.membership,
             durability: Durability::Snapshots,
         };
         self.0.node_host.join(joining).map_err(|error| Error::Restore(error.to_string()))?;
-        let hosted = Hosted { replica: Arc::clone(&replica), beginning, priorities };
+        let election_timeout = self.0.options.election_timeout;
+        let hosted =
+            Hosted { replica: Arc::clone(&replica), beginning, priorities, election_timeout };
         self.0.lock_nodes().insert(group, hosted);
         Ok(Node::new(self.clone(), replica))
     }
@@ -245,7 +258,8 @@ impl Host {
         &self.0.node_host
     }
 
-    /// Why the host has stopped, if it has: a failed write or sync of the log. Restart the process.
+    /// Why the host has stopped, if it has: a failed write or sync of the log. Shut it down and start
+    /// it again, in this process or another, on a disk that works.
     pub fn failure(&self) -> Option<String> {
         self.0.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -255,11 +269,15 @@ impl Host {
         self.0.shared.metrics.as_deref()
     }
 
-    /// The metrics as a page for Prometheus.
+    /// The metrics as a page for Prometheus. Waits for the thread that knows of the replicators, at
+    /// most two seconds.
     pub fn metrics_text(&self) -> String {
         let mut page = Page::default();
         if let Some(metrics) = self.metrics() {
             metrics.write(&mut page);
+            if let Some(replicators) = self.0.node_host.replicators() {
+                replicators.write(&mut page);
+            }
         }
         page.into_text()
     }
@@ -275,6 +293,20 @@ impl Host {
         for replica in self.0.replicas() {
             replica.shut_down();
         }
+    }
+
+    /// See [`Node::reset_election_timeout`].
+    pub(super) fn set_election_timeout(&self, group: GroupId, timeout: Duration) {
+        if let Some(hosted) = self.0.lock_nodes().get_mut(&group) {
+            hosted.election_timeout = timeout;
+        }
+        self.0.node_host.set_election_timeout(group, timeout);
+    }
+
+    /// The one in effect.
+    pub(super) fn election_timeout(&self, group: GroupId) -> Duration {
+        let nodes = self.0.lock_nodes();
+        nodes.get(&group).map_or(self.0.options.election_timeout, |node| node.election_timeout)
     }
 
     /// See [`Node::shutdown`].
@@ -306,11 +338,11 @@ impl Host {
         machine: Box<dyn StateMachine>,
         ended_by: Option<&Error>,
     ) -> Result<Node, Error> {
-        let (replica, beginning, priorities) = {
+        let (replica, beginning, priorities, timeout) = {
             let nodes = self.0.lock_nodes();
-            let Hosted { replica, beginning, priorities } =
+            let Hosted { replica, beginning, priorities, election_timeout } =
                 nodes.get(&group).ok_or(Error::NoGroup)?;
-            (Arc::clone(replica), beginning.clone(), priorities.clone())
+            (Arc::clone(replica), beginning.clone(), priorities.clone(), *election_timeout)
         };
         match replica.ended() {
             Some(error) if ended_by.is_none_or(|by| *by == error) => {}
@@ -320,7 +352,7 @@ impl Host {
             return Err(Error::TimedOut);
         }
         replica.restart(machine, beginning)?;
-        let raft = self.0.raft_config(group, replica.peer, &priorities);
+        let raft = self.0.raft_config(group, replica.peer, &priorities, timeout);
         let revival = Revival { raft, at: replica.meta() };
         let adapter = Box::new(Adapter(Arc::clone(&replica)));
         if !self.0.node_host.revive(group, adapter, revival) {
@@ -427,10 +459,12 @@ impl Inner {
         group: GroupId,
         peer: PeerId,
         priorities: &BTreeMap<PeerId, i32>,
+        election_timeout: Duration,
     ) -> RaftConfig {
         let mut raft = RaftConfig::new(peer, random() ^ group.0, membership_codec());
-        raft.election_timeout = self.options.election_timeout;
-        raft.heartbeat_interval = self.options.heartbeat_interval;
+        let beats = election_timeout.as_secs_f64() / self.options.election_timeout.as_secs_f64();
+        raft.election_timeout = election_timeout;
+        raft.heartbeat_interval = self.options.heartbeat_interval.mul_f64(beats);
         raft.hibernate_after = self.options.hibernate_after;
         raft.cache_bytes_max = self.options.log_cache_bytes;
         raft.priorities = priorities.iter().map(|(&peer, &p)| (peer, Priority(p))).collect();

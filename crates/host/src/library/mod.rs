@@ -34,6 +34,7 @@ mod snapshot;
 mod state_machine;
 mod task;
 mod tcp_network;
+mod user_log;
 
 pub use cli::{CliOptions, CliService, RouteTable};
 pub use configuration::{Configuration, Member};
@@ -48,3 +49,4 @@ pub use options::{ELECTION_HEARTBEAT_FACTOR, ELECTION_TIMEOUT, HostOptions, Netw
 pub use snapshot::{SnapshotFile, SnapshotRead, SnapshotReader, SnapshotWriter};
 pub use state_machine::{Following, MachineError, SaveSnapshot, StateMachine};
 pub use task::{Done, TASK_BYTES_MAX, Task};
+pub use user_log::UserLog;

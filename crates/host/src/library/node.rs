@@ -4,7 +4,7 @@
 //! unless it says so.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kontiki_multiraft::{GroupStatus, Refused, Shard};
 use kontiki_raft::{Priority, TransferOutcome};
@@ -163,6 +163,13 @@ impl Node {
         })));
     }
 
+    /// Another shortest election timeout of this node, and in proportion another heartbeat
+    /// interval: tell every node of the group, and read by lease only before the first and after
+    /// the last. A restart of the process begins with the host's options again.
+    pub fn reset_election_timeout(&self, timeout: Duration) {
+        self.host.set_election_timeout(self.group(), timeout);
+    }
+
     // ---- snapshots ----
 
     /// Save a snapshot now. The handle tells the index it stands at; the one there is, if nothing
@@ -279,7 +286,7 @@ impl Node {
         if !leads {
             return Err(Error::NotLeader { leader: self.leader() });
         }
-        let timeout = self.host.0.options.election_timeout;
+        let timeout = self.host.election_timeout(self.group());
         let is_alive = |peer: &Peer| {
             peer.id == self.peer()
                 || progress.iter().any(|p| p.peer == peer.id && now.since(p.heard) < timeout)

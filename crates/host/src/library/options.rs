@@ -37,8 +37,8 @@ pub struct HostOptions {
     pub hibernate_after: Option<u32>,
     /// Threads that run state machines. Default 2: one that is slow does not hold up every group.
     pub apply_workers: usize,
-    /// A group's log below this many bytes stays when a snapshot covers it, so that a follower that
-    /// was away for a moment needs no snapshot. Default 1 MiB.
+    /// So many bytes of a group's log stay when a snapshot covers it, so that a follower that was
+    /// away for a moment needs no snapshot. Default 1 MiB.
     pub retain_log_bytes: usize,
     /// Bytes of each group's newest entries that stay in memory; what a slow follower or state
     /// machine needs besides is read back from the log. A group that sleeps keeps none. Default

@@ -10,6 +10,7 @@
 mod histogram;
 mod prometheus;
 mod replication;
+mod replicators;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -17,6 +18,11 @@ use std::time::Instant;
 pub use histogram::{Distribution, Summary};
 pub use prometheus::Page;
 pub(crate) use replication::Replication;
+pub(crate) use replicators::Replicators;
+
+use kontiki_multiraft::Refused;
+
+use crate::waiters::Waiter;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -91,6 +97,7 @@ metrics! {
         snapshot_save, "Saving a snapshot.";
         snapshot_load, "Loading a snapshot into the state machine.";
         truncate_log_prefix, "Freeing log segments after entries were dropped.";
+        truncate_log_suffix, "Writing entries that replace what another leader left behind.";
         read_index, "From a caller's read_index until it may read.";
         handle_read_index, "Handling one read index request of a follower.";
     }
@@ -100,6 +107,7 @@ metrics! {
         replicate_entries_count, "Entries in one append to a follower.";
         replicate_entries_bytes, "Bytes of one append to a follower.";
         fsm_apply_tasks_count, "Tasks in one batch of the state machine.";
+        replicate_inflights_count, "Appends under way to a follower, seen with each one timed.";
         handle_append_entries_count, "Entries in one append a follower handled.";
         handle_read_index_entries, "Reads released together.";
     }
@@ -113,6 +121,13 @@ metrics! {
 }
 
 impl Metrics {
+    /// Somebody is refused.
+    pub(crate) fn refused(&self, waiter: &Waiter, refused: Refused) {
+        if refused == Refused::Busy && matches!(waiter, Waiter::Task(_) | Waiter::Propose(_)) {
+            self.apply_task_overload_times.add_one();
+        }
+    }
+
     pub(crate) fn appended(&self, count: u64, bytes: u64, began: Instant) {
         self.append_logs.observe_since(began);
         self.append_logs_count.observe(count);
@@ -147,6 +162,8 @@ mod tests {
             "handle_append_entries_count",
             "install_snapshot_seconds",
             "truncate_log_prefix_seconds",
+            "truncate_log_suffix_seconds",
+            "replicate_inflights_count",
             "read_index_seconds",
             "handle_read_index_entries",
             "handle_read_index_seconds",
@@ -155,5 +172,6 @@ mod tests {
             assert!(text.contains(&line), "{line} in {text}");
         }
         assert!(text.contains("kontiki_raft_append_logs_count_avg 4\n"), "{text}");
+        assert!(text.contains("kontiki_raft_apply_task_overload_times 0\n"), "{text}");
     }
 }

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kontiki_multiraft::Effects;
+use kontiki_multiraft::{Effects, Refused, Shard};
 use kontiki_raft::Notice;
 use kontiki_types::{AppendOutcome, Body, Entry, Index, Message, PeerId, RegionId};
 
 use super::Metrics;
+use crate::waiters::Waiter;
 
 /// Most samples and elections under way; beyond it nothing new is timed.
 const UNDER_WAY_MAX: usize = 4096;
@@ -71,14 +72,24 @@ impl Replication {
         }
     }
 
+    /// Somebody is refused.
+    pub(crate) fn refused(&self, waiter: &Waiter, refused: Refused) {
+        self.metrics.refused(waiter, refused);
+    }
+
     /// These are the effects of a turn.
-    pub(crate) fn leaving(&mut self, effects: &Effects) {
+    pub(crate) fn leaving(&mut self, effects: &Effects, shard: &Shard) {
         let gated = effects.log.iter().flat_map(|task| &task.gated);
         for outbound in effects.send.iter().chain(gated) {
             let group = outbound.group;
             match &outbound.message.body {
                 Body::Append { entries, .. } => {
-                    self.append_leaves(group, outbound.message.to, entries);
+                    let to = outbound.message.to;
+                    if self.append_leaves(group, to, entries) {
+                        let progress = shard.node(group).and_then(|node| node.progress_of(to));
+                        let inflight = progress.map_or(0, |p| p.inflight_messages as u64);
+                        self.metrics.replicate_inflights_count.observe(inflight);
+                    }
                 }
                 Body::PreVote { .. } => self.campaigns(group, Stage::PreVote),
                 Body::Vote { .. } => self.campaigns(group, Stage::Vote),
@@ -101,15 +112,17 @@ impl Replication {
         }
     }
 
-    fn append_leaves(&mut self, group: RegionId, to: PeerId, entries: &[Entry]) {
-        let Some(last) = entries.last() else { return };
+    /// True when this one is timed.
+    fn append_leaves(&mut self, group: RegionId, to: PeerId, entries: &[Entry]) -> bool {
+        let Some(last) = entries.last() else { return false };
         let bytes = entries.iter().map(|entry| entry.data.len() as u64).sum();
         self.metrics.replicate_entries_count.observe(entries.len() as u64);
         self.metrics.replicate_entries_bytes.observe(bytes);
-        if self.samples.len() < UNDER_WAY_MAX {
-            let sample = (last.position.index, Instant::now());
-            self.samples.entry((group, to)).or_insert(sample);
+        if self.samples.len() >= UNDER_WAY_MAX || self.samples.contains_key(&(group, to)) {
+            return false;
         }
+        self.samples.insert((group, to), (last.position.index, Instant::now()));
+        true
     }
 
     fn acknowledged(&mut self, group: RegionId, from: PeerId, outcome: AppendOutcome) {

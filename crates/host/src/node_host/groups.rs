@@ -13,13 +13,15 @@ use kontiki_log::{Group as LogGroup, Recovered};
 use kontiki_multiraft::{
     Durability, Event, GroupSpec, RestoreError, Revival, StateMachine, Token, restore,
 };
-use kontiki_raft::Config as RaftConfig;
-use kontiki_types::{Membership, MembershipChange, Moment, Position, RegionId, Term};
+use kontiki_raft::{Config as RaftConfig, Fetch};
+use kontiki_types::{Index, Membership, MembershipChange, Moment, Position, RegionId, Term};
 
 use super::NodeHost;
 use crate::apply_queues::ApplyInput;
 use crate::library::Done;
+use crate::log_writer::{LogInput, LookDone};
 use crate::mailbox::Mailbox;
+use crate::metrics::Replicators;
 use crate::shard_thread::{Halts, Input};
 use crate::waiters::{ChangeDone, ProposeDone, Waiter, Waiters};
 
@@ -159,6 +161,31 @@ impl NodeHost {
     /// called when it is in effect or was refused.
     pub fn reset(&self, group: RegionId, membership: Membership, done: ProposeDone) {
         self.submit(Waiter::Propose(done), |token| Event::Reset { group, membership, token });
+    }
+
+    /// Entries of a group's log after `after` up to `to`, as many as fit; `done` is called on the
+    /// thread that writes the log, with nothing when it does not hold them.
+    pub(crate) fn look_at_log(
+        &self,
+        group: RegionId,
+        (after, to): (Index, Index),
+        bytes_max: usize,
+        done: LookDone,
+    ) {
+        let fetch = Fetch { ticket: 0, after, to, bytes_max };
+        self.log.push(LogInput::Look(group, fetch, done));
+    }
+
+    /// Another election timeout of the replica here.
+    pub(crate) fn set_election_timeout(&self, group: RegionId, timeout: Duration) {
+        self.inputs.push(Input::Edit(Box::new(move |shard, now| {
+            shard.set_election_timeout(group, timeout, now);
+        })));
+    }
+
+    /// What leaders here send to their followers.
+    pub(crate) fn replicators(&self) -> Option<Replicators> {
+        self.inspect(Replicators::of)
     }
 
     /// Propose a library user's task.

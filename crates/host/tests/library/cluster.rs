@@ -7,6 +7,7 @@ use kontiki_host::library::{
     Configuration, Error, GroupId, Host, HostOptions, Member, MemoryNetwork, Network, Node,
     NodeOptions,
 };
+use kontiki_log::SimDisk;
 use kontiki_types::StoreId;
 use tempfile::TempDir;
 
@@ -27,6 +28,8 @@ pub(crate) struct Cluster {
     dirs: BTreeMap<StoreId, TempDir>,
     pub(crate) tune: fn(&mut NodeOptions),
     tune_host: fn(&mut HostOptions),
+    /// Disks that fail when a test wants it, under the logs of these stores.
+    pub(crate) disks: BTreeMap<StoreId, SimDisk>,
 }
 
 impl Cluster {
@@ -47,6 +50,7 @@ impl Cluster {
             dirs: BTreeMap::new(),
             tune: |_| {},
             tune_host,
+            disks: BTreeMap::new(),
         };
         for store in (1..=count).map(StoreId) {
             cluster.start(store);
@@ -86,7 +90,11 @@ impl Cluster {
 
     pub(crate) fn start(&mut self, store: StoreId) {
         let options = self.options(store);
-        self.hosts.insert(store, Host::start(options).expect("started"));
+        let host = match self.disks.get(&store) {
+            Some(disk) => Host::start_on(options, disk.clone()),
+            None => Host::start(options),
+        };
+        self.hosts.insert(store, host.expect("started"));
     }
 
     /// The machine of a store, empty.

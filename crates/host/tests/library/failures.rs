@@ -1,6 +1,8 @@
 //! User code that fails, nodes that end and come back, hosts that restart.
 
-use kontiki_host::library::{Configuration, Error, Member, NodeOptions, NodeState};
+use kontiki_host::library::{Configuration, Error, Member, NodeOptions, NodeState, Successor};
+use kontiki_log::SimDisk;
+use kontiki_log::simdisk::{Effect, Operation};
 use kontiki_types::{RegionId, StoreId};
 
 use crate::cluster::{Cluster, GROUP, PATIENCE};
@@ -96,6 +98,50 @@ fn a_node_that_was_shut_down_comes_back_where_it_was() {
     let machine = cluster.machine(leader);
     let again = cluster.hosts[&leader].create_node(GROUP, options, machine);
     assert!(matches!(again, Err(Error::Exists)));
+}
+
+#[test]
+fn a_log_that_cannot_be_synced_stops_the_host_by_name_and_it_starts_again_in_this_process() {
+    let mut cluster = Cluster::hosts(3);
+    let victim = StoreId(1);
+    cluster.stop(victim);
+    cluster.disks.insert(victim, SimDisk::new());
+    cluster.start(victim);
+    let leader = cluster.elect();
+    if leader != victim {
+        let to = Successor::On(victim);
+        cluster
+            .node(leader)
+            .transfer_leadership_to(to)
+            .wait_timeout(PATIENCE)
+            .expect("handed over");
+    }
+    cluster.say(victim, "a").expect("applied");
+
+    cluster.disks[&victim].inject(Operation::Sync, 1, Effect::Error);
+    let refused = cluster.say(victim, "b").expect_err("it is not durable here");
+    assert!(matches!(refused, Error::Host { .. } | Error::OutcomeUnknown), "{refused:?}");
+    let (_, call) =
+        cluster.calls.wait(|store, call| store == victim && matches!(call, Call::Error(_)));
+    let Call::Error(Error::Host { cause }) = call else { panic!("{call:?}") };
+    assert!(cause.contains("sync"), "{cause}");
+    assert_eq!(cluster.hosts[&victim].failure().as_ref(), Some(&cause));
+    let named = Error::Host { cause };
+    assert_eq!(cluster.node(victim).state(), NodeState::Error(named.clone()));
+    assert_eq!(cluster.say(victim, "c"), Err(named.clone()));
+    assert_eq!(cluster.words(victim), Err(named));
+
+    // The others go on, and lost nothing that was acknowledged.
+    let next = cluster.calls.leader();
+    assert_ne!(next, victim);
+    cluster.say(next, "d").expect("applied");
+
+    cluster.stop(victim);
+    cluster.start(victim);
+    cluster.create(victim).expect("created");
+    let all = cluster.words_in_time(next);
+    assert_eq!(cluster.words_in_time(victim), all);
+    assert!(all.contains(&"a".to_owned()) && all.contains(&"d".to_owned()), "{all:?}");
 }
 
 #[test]

@@ -95,6 +95,27 @@ fn a_follower_is_fed_with_entries_that_left_memory() {
 }
 
 #[test]
+fn committed_tasks_are_read_back_from_the_log() {
+    let (cluster, leader) = Cluster::with_leader(1);
+    let node = cluster.node(leader);
+    for word in ["a", "b", "c"] {
+        cluster.say(leader, word).expect("applied");
+    }
+    // The first entry is the leader's own and holds no task.
+    let first = node.read_committed_user_log(Index(1)).expect("read");
+    assert_eq!((first.index, first.tasks), (Index(2), vec!["a".into()]));
+    let last = node.last_applied_index();
+    assert_eq!(node.read_committed_user_log(last).expect("read").tasks, ["c"]);
+    let beyond = node.read_committed_user_log(last + 1);
+    assert_eq!(beyond, Err(Error::LogIndexOutOfBounds { applied: last }));
+    node.snapshot().wait_timeout(PATIENCE).expect("saved");
+    // Asking how it stands comes after the word of the snapshot.
+    assert_eq!(node.status().expect("told").first, last + 1);
+    let gone = node.read_committed_user_log(Index(2));
+    assert_eq!(gone, Err(Error::LogCompacted { first: last + 1 }));
+}
+
+#[test]
 fn snapshots_come_by_themselves_after_time_and_after_bytes() {
     let mut cluster = Cluster::hosts(1);
     cluster.tune = |options| options.snapshot_interval = Some(std::time::Duration::from_millis(50));

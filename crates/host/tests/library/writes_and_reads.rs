@@ -1,6 +1,7 @@
 //! Tasks, completions, reads, leaders: JRaft's NodeTest in its plain parts.
 
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use kontiki_host::library::{Error, NodeState, Successor, Task};
 use kontiki_types::{StoreId, Term};
@@ -136,4 +137,38 @@ fn members_are_listed_and_the_leader_knows_who_is_alive() {
     for part in parts.into_iter().chain(more) {
         assert!(told.contains(part), "no {part} in {told}");
     }
+}
+
+#[test]
+fn the_election_timeout_of_a_node_changes_at_run_time() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    cluster.say(leader, "a").expect("applied");
+    // So long that nobody would stand within the patience of this test, and back.
+    for store in cluster.stores() {
+        cluster.node(store).reset_election_timeout(PATIENCE * 10);
+        let told = cluster.node(store).describe();
+        assert!(told.contains("timers: "), "{told}");
+    }
+    for store in cluster.others(leader) {
+        cluster.node(store).reset_election_timeout(Duration::from_millis(100));
+    }
+    cluster.network.isolate(leader);
+    assert_ne!(cluster.calls.leader(), leader);
+}
+
+#[test]
+fn each_replicator_is_on_the_page() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    cluster.say(leader, "a").expect("applied");
+    let page = cluster.hosts[&leader].metrics_text();
+    let names = ["append_entries_times", "heartbeat_times", "install_snapshot_times"];
+    for name in names.into_iter().chain(["log_lags", "next_index"]) {
+        for peer in cluster.others(leader) {
+            let line =
+                format!("kontiki_raft_replicator_{name}{{group=\"7\",peer=\"{}\"}} ", peer.0);
+            assert!(page.contains(&line), "{line} in {page}");
+        }
+    }
+    let other = cluster.hosts[&cluster.others(leader)[0]].metrics_text();
+    assert!(!other.contains("kontiki_raft_replicator_next_index{"), "a follower feeds nobody");
 }

@@ -19,12 +19,12 @@ fn what_replaced_an_entry_is_read_and_what_was_compacted_is_not() {
     for index in 1..=9 {
         log.write(&[append(1, 1, index, &[1, 1])]).unwrap();
     }
-    log.write(&[append(1, 2, 8, &[2, 2])]).unwrap();
+    assert_eq!(log.write(&[append(1, 2, 8, &[2, 2])]).unwrap().suffixes_cut, 1);
     log.sync().unwrap();
     assert_eq!(read(&log, 6, 8, 1000), Some(vec![vec![1, 1], vec![2, 2]]));
     assert_eq!(read(&log, 6, 9, 1000), None, "9 went when 8 was replaced");
     assert_eq!(read(&log, 6, 8, 1), Some(vec![vec![1, 1]]), "one always fits");
-    log.write(&[append(1, 2, 9, &[3, 3])]).unwrap();
+    assert_eq!(log.write(&[append(1, 2, 9, &[3, 3])]).unwrap().suffixes_cut, 0);
     log.write(&[compact(1, 1, 7)]).unwrap();
     assert_eq!(read(&log, 6, 9, 1000), None);
     assert_eq!(read(&log, 6, 9, 1), None, "8 fits, but 7 comes before it");
