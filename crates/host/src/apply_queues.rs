@@ -9,6 +9,7 @@ use std::sync::mpsc::SyncSender;
 use kontiki_multiraft::{ApplyTask, StateMachine};
 use kontiki_types::RegionId;
 
+use crate::installer::Installed;
 use crate::mailbox::Mailbox;
 
 /// What reaches an apply worker.
@@ -19,6 +20,26 @@ pub(crate) enum ApplyInput {
     Add(RegionId, Box<dyn StateMachine>),
     /// A group ends here; the sender is told once everything before is done and reported.
     Remove(RegionId, SyncSender<()>),
+    /// What is for this group waits from now on; the sender is told, unless it waits already.
+    Pause(RegionId, SyncSender<()>),
+    /// It waits no more.
+    Resume(RegionId),
+    /// A state machine comes back from an install.
+    Installed(Installed),
+}
+
+impl ApplyInput {
+    /// For which group.
+    pub(crate) fn group(&self) -> RegionId {
+        match self {
+            Self::Task(task) => group_of(task),
+            Self::Add(group, _)
+            | Self::Remove(group, _)
+            | Self::Pause(group, _)
+            | Self::Resume(group) => *group,
+            Self::Installed(installed) => installed.install.group,
+        }
+    }
 }
 
 /// See the module. Cheap to clone.
@@ -63,7 +84,7 @@ impl ApplyQueues {
     }
 }
 
-fn group_of(task: &ApplyTask) -> RegionId {
+pub(crate) fn group_of(task: &ApplyTask) -> RegionId {
     match *task {
         ApplyTask::Entries { group, .. }
         | ApplyTask::Read { group, .. }

@@ -10,6 +10,7 @@
 //! | `apply` | one engine batch for all that queued up; replies; serves reads | shard, callers |
 //! | `background` | engine syncs, deferred work | shard |
 //! | `segments` | pre-writes log segments, removes freed ones | – |
+//! | `installs` | installs snapshots from peers, where a worker need not wait for that | apply |
 //! | `snapshots` | streams snapshots to peers that fell behind | shard |
 //! | `lane-sN`, `peer` | keep connections to other stores open; read what they say ([`tcp`]) | shard |
 //!
@@ -29,6 +30,7 @@ mod background;
 mod clock;
 pub mod disk;
 mod fatal;
+mod installer;
 pub mod library;
 mod log_writer;
 mod mailbox;
@@ -46,6 +48,7 @@ mod waiters;
 
 pub use background::{Background, SyncEngine};
 pub use fatal::OnFatal;
+pub use installer::Installs;
 pub use log_writer::LogStatus;
 pub use node_host::{
     HostedGroup, JoiningGroup, NodeHost, OnNotice, Options, StartError, Succession,

@@ -7,7 +7,7 @@
 //!  beside: background (engine sync), snapshot sender, segment keeper
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -27,9 +27,10 @@ use kontiki_types::{
 
 use crate::apply_queues::{ApplyInput, ApplyQueues};
 use crate::apply_worker::ApplyWorker;
-use crate::background::{self, Background, Job, SyncEngine};
+use crate::background::{self, Background, SyncEngine};
 use crate::clock::Clock;
 use crate::fatal::{Fatal, OnFatal};
+use crate::installer::{self, Install, Installs};
 use crate::log_writer::{LogInput, LogStatus, LogWriter};
 use crate::mailbox::{Mailbox, Rejected};
 use crate::metrics::{Metrics, Replication};
@@ -107,6 +108,8 @@ pub struct Options {
     pub on_fatal: OnFatal,
     /// Threads that apply; a group stays with one. One for state machines that share an engine.
     pub apply_workers: usize,
+    /// Where snapshots are installed.
+    pub installs: Installs,
     /// Where to count, if anywhere.
     pub metrics: Option<Arc<Metrics>>,
 }
@@ -199,77 +202,72 @@ impl NodeHost {
         ready: Ready<D>,
     ) -> Result<Self, StartError> {
         let Ready { log, shard, apply, spools, clock, quarantined, comings } = ready;
-        let (fatal, inputs) = (Fatal::new(options.on_fatal), Arc::new(Mailbox::new(INPUTS_MAX)));
-        // These carry what the shard hands out; the shard's own limits bound them.
-        let log_tasks = Arc::new(Mailbox::new(usize::MAX));
-        let jobs = Arc::clone(&options.background.jobs);
-        let snapshots = Arc::new(Mailbox::new(usize::MAX));
-        let waiters = Arc::new(Waiters::default());
-        let outbox = Outbox::new(Arc::clone(&options.transport));
+        // The log's tasks are what the shard hands out; the shard's own limits bound them.
+        let host = Self {
+            inputs: Arc::new(Mailbox::new(INPUTS_MAX)),
+            waiters: Arc::default(),
+            spools,
+            background: options.background,
+            log_status: LogStatus::new(log.stats()),
+            quarantined,
+            fatal: Fatal::new(options.on_fatal),
+            clock,
+            apply,
+            log: Arc::new(Mailbox::new(usize::MAX)),
+            metrics: options.metrics,
+            comings,
+            threads: Arc::default(),
+        };
         let mut threads = Threads::default();
-
-        let log_status = LogStatus::new(log.stats());
+        let outbox = Outbox::new(Arc::clone(&options.transport));
         let writer = LogWriter {
             log,
-            tasks: Arc::clone(&log_tasks),
-            shard: Arc::clone(&inputs),
+            tasks: Arc::clone(&host.log),
+            shard: Arc::clone(&host.inputs),
             outbox: outbox.clone(),
             keeper: SegmentKeeper::start(disk)?,
-            status: log_status.clone(),
-            fatal: fatal.clone(),
-            metrics: options.metrics.clone(),
+            status: host.log_status.clone(),
+            fatal: host.fatal.clone(),
+            metrics: host.metrics.clone(),
         };
-        threads.spawn("log", move || writer.run())?;
+        threads.spawn_all("log", [writer], LogWriter::run)?;
 
+        let snapshots = Arc::new(Mailbox::new(usize::MAX));
+        let installer = threads.spawn_installer(options.installs, &host)?;
         let worker = |queue: &Arc<Mailbox<ApplyInput>>| ApplyWorker {
             applier: Applier::new(),
             inputs: Arc::clone(queue),
-            shard: Arc::clone(&inputs),
+            shard: Arc::clone(&host.inputs),
             snapshots: Arc::clone(&snapshots),
-            waiters: Arc::clone(&waiters),
-            spools: Arc::clone(&spools),
-            fatal: fatal.clone(),
-            metrics: options.metrics.clone(),
+            installer: installer.clone(),
+            waiters: Arc::clone(&host.waiters),
+            spools: Arc::clone(&host.spools),
+            fatal: host.fatal.clone(),
+            metrics: host.metrics.clone(),
+            parked: BTreeMap::new(),
         };
-        for worker in apply.all().map(worker) {
-            threads.spawn("apply", move || worker.run())?;
-        }
+        threads.spawn_all("apply", host.apply.all().map(worker), ApplyWorker::run)?;
 
         let shard_thread = ShardThread {
             shard,
             clock,
-            inputs: Arc::clone(&inputs),
-            log: Arc::clone(&log_tasks),
-            apply: apply.clone(),
-            background: Arc::clone(&jobs),
+            inputs: Arc::clone(&host.inputs),
+            log: Arc::clone(&host.log),
+            apply: host.apply.clone(),
+            background: Arc::clone(&host.background.jobs),
             outbox,
-            waiters: Arc::clone(&waiters),
+            waiters: Arc::clone(&host.waiters),
             on_notice: options.on_notice,
-            fatal: fatal.clone(),
-            halts: Arc::clone(&comings.halts),
-            quarantined: Arc::clone(&quarantined),
-            replication: options.metrics.clone().map(Replication::new),
+            fatal: host.fatal.clone(),
+            halts: Arc::clone(&host.comings.halts),
+            quarantined: Arc::clone(&host.quarantined),
+            replication: host.metrics.clone().map(Replication::new),
         };
-        threads.spawn("shard", move || shard_thread.run())?;
-
-        threads.spawn_background(jobs, options.sync_engine, Arc::clone(&inputs), fatal.clone())?;
-        threads.spawn_snapshots(snapshots, options.transport, Arc::clone(&inputs))?;
-
-        Ok(Self {
-            inputs,
-            waiters,
-            spools,
-            background: options.background,
-            log_status,
-            quarantined,
-            fatal,
-            clock,
-            apply,
-            log: log_tasks,
-            metrics: options.metrics,
-            comings,
-            threads: Arc::new(Mutex::new(threads.0)),
-        })
+        threads.spawn_all("shard", [shard_thread], ShardThread::run)?;
+        threads.spawn_background(options.sync_engine, &host)?;
+        threads.spawn_snapshots(snapshots, options.transport, &host)?;
+        *host.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads.0;
+        Ok(host)
     }
 
     /// Propose a payload; `done` is called once, from a thread of the host: it must not block.
@@ -416,13 +414,41 @@ impl Threads {
         Ok(())
     }
 
+    /// One thread for each of these.
+    fn spawn_all<T: Send + 'static>(
+        &mut self,
+        name: &str,
+        all: impl IntoIterator<Item = T>,
+        run: fn(T),
+    ) -> std::io::Result<()> {
+        all.into_iter().try_for_each(|one| self.spawn(name, move || run(one)))
+    }
+
+    /// The way to the thread that installs snapshots, if there is to be one.
+    fn spawn_installer(
+        &mut self,
+        installs: Installs,
+        host: &NodeHost,
+    ) -> std::io::Result<Option<Arc<Mailbox<Install>>>> {
+        if installs == Installs::InOrder {
+            return Ok(None);
+        }
+        // A group has one install at a time.
+        let jobs = Arc::new(Mailbox::new(usize::MAX));
+        let (inbox, apply) = (Arc::clone(&jobs), host.apply.clone());
+        let (spools, metrics) = (Arc::clone(&host.spools), host.metrics.clone());
+        let run = move || installer::run(&inbox, &apply, &spools, metrics.as_deref());
+        self.spawn("installs", run)?;
+        Ok(Some(jobs))
+    }
+
     fn spawn_background(
         &mut self,
-        jobs: Arc<Mailbox<Job>>,
         sync_engine: SyncEngine,
-        shard: Arc<Mailbox<Input>>,
-        fatal: Fatal,
+        host: &NodeHost,
     ) -> std::io::Result<()> {
+        let (jobs, shard) = (Arc::clone(&host.background.jobs), Arc::clone(&host.inputs));
+        let fatal = host.fatal.clone();
         self.spawn("background", move || background::run(&jobs, &sync_engine, &shard, &fatal))
     }
 
@@ -430,8 +456,9 @@ impl Threads {
         &mut self,
         snapshots: Arc<Mailbox<OpenSnapshot>>,
         transport: Arc<dyn Transport>,
-        shard: Arc<Mailbox<Input>>,
+        host: &NodeHost,
     ) -> std::io::Result<()> {
+        let shard = Arc::clone(&host.inputs);
         self.spawn("snapshots", move || snapshot_sender::run(&snapshots, &transport, &shard))
     }
 }

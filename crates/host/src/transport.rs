@@ -1,7 +1,8 @@
 //! How frames reach other stores: fire and forget, bounded, with a word when nothing gets through.
 //!
-//! The server implements this over gRPC, tests with queues. Raft needs neither delivery nor order,
-//! so an implementation may drop anything, but it must never block the caller of `send`.
+//! [`crate::tcp`] implements this over TCP, [`crate::library::MemoryNetwork`] with queues. Raft
+//! needs neither delivery nor order, so an implementation may drop anything, but it must never
+//! block the caller of `send`.
 
 use bytes::Bytes;
 use kontiki_types::StoreId;

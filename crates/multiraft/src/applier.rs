@@ -195,12 +195,35 @@ impl Applier {
         chunks: &mut dyn Iterator<Item = Result<Bytes, Error>>,
         round: &mut Round,
     ) -> Result<(), Error> {
-        let Some(machine) = self.machines.get_mut(&group) else { return Ok(()) };
-        let ok = match machine.install(&meta, spool, chunks) {
-            Ok(()) => {
-                machine.on_configuration_committed(&meta.membership);
-                true
-            }
+        let Some(mut machine) = self.lend(group) else { return Ok(()) };
+        let result = machine.install(&meta, spool, chunks);
+        self.give_back(group, machine, meta, result, round)
+    }
+
+    /// Take out the state machine of a group, for an install elsewhere. Until it is given back, the
+    /// caller keeps every task of the group to itself.
+    pub fn lend(&mut self, group: RegionId) -> Option<Box<dyn StateMachine>> {
+        self.machines.remove(&group)
+    }
+
+    /// A lent state machine is back, and this became of the install.
+    ///
+    /// # Errors
+    /// As [`Applier::install`].
+    pub fn give_back(
+        &mut self,
+        group: RegionId,
+        mut machine: Box<dyn StateMachine>,
+        meta: SnapshotMeta,
+        result: Result<(), Error>,
+        round: &mut Round,
+    ) -> Result<(), Error> {
+        if result.is_ok() {
+            machine.on_configuration_committed(&meta.membership);
+        }
+        self.add(group, machine);
+        let ok = match result {
+            Ok(()) => true,
             Err(Error::Snapshot(reason)) => {
                 tracing::warn!(%group, %reason, "snapshot not installed");
                 false

@@ -187,7 +187,7 @@ impl Node {
         }
     }
 
-    /// Another shortest election timeout, and in proportion another heartbeat interval, from now on.
+    /// Another shortest election timeout from now on, and in proportion another heartbeat interval.
     /// Tell every peer of the group: reads by lease trust in a timeout that is the same on all, so
     /// none may be asked for between the first and the last that is told.
     pub fn set_election_timeout(&mut self, timeout: Duration, now: Moment) {

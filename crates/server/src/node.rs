@@ -90,6 +90,7 @@ impl Node {
             on_fatal: Box::new(move |cause| drop(fatal_in.send(Some(cause)))),
             // The regions share an engine: one worker writes one batch for all of them.
             apply_workers: 1,
+            installs: kontiki_host::Installs::InOrder,
             metrics: None,
         };
         let disk = RealDisk::open(&dir.join("log"))?;

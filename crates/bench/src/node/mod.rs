@@ -231,6 +231,7 @@ fn options(dir: &Path, seed: u64, transport: Arc<Transport>) -> Options {
         on_notice: Arc::new(|_, _| ()),
         on_fatal: Box::new(|_| std::process::exit(1)),
         apply_workers: APPLY_WORKERS,
+        installs: kontiki_host::Installs::InOrder,
         metrics: None,
     }
 }

@@ -37,6 +37,7 @@ use super::state_machine::StateMachine;
 use super::tcp_network::{Lanes, TcpNetwork};
 use crate::background::Background;
 use crate::disk::RealDisk;
+use crate::installer::Installs;
 use crate::metrics::{Metrics, Page};
 use crate::node_host::{JoiningGroup, NodeHost, Options};
 use crate::transport::Transport;
@@ -88,10 +89,6 @@ impl Host {
     /// # Errors
     /// As [`Host::start`].
     pub fn start_on<D: Disk>(options: HostOptions, disk: D) -> Result<Self, Error> {
-        if options.store == StoreId(0) {
-            return Err(Error::Invalid("a store's number begins at 1".to_owned()));
-        }
-        fs::create_dir_all(&options.data_dir)?;
         claim(&options)?;
         let tcp = match &options.network {
             Network::Tcp { listen, advertise, stores } => {
@@ -126,6 +123,7 @@ impl Host {
         let shared = Arc::new(Shared {
             waiters: Arc::clone(node_host.waiters()),
             inputs: Arc::clone(node_host.inputs()),
+            apply: node_host.apply_queues().clone(),
             keeper: Keeper::start()?,
             throttle,
             metrics,
@@ -258,8 +256,8 @@ impl Host {
         &self.0.node_host
     }
 
-    /// Why the host has stopped, if it has: a failed write or sync of the log. Shut it down and start
-    /// it again, in this process or another, on a disk that works.
+    /// Why the host has stopped, if it has: a failed write or sync of the log. Shut it down and
+    /// start it again, in this process or another, on a disk that works.
     pub fn failure(&self) -> Option<String> {
         self.0.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -505,12 +503,17 @@ fn host_options(
         on_notice: Arc::new(|_, _| {}),
         on_fatal: Box::new(on_fatal),
         apply_workers: options.apply_workers,
+        installs: Installs::Apart,
         metrics,
     }
 }
 
 /// Write whose directory this is, or compare.
 fn claim(options: &HostOptions) -> Result<(), Error> {
+    if options.store == StoreId(0) {
+        return Err(Error::Invalid("a store's number begins at 1".to_owned()));
+    }
+    fs::create_dir_all(&options.data_dir)?;
     let ident = StoreIdent { cluster: options.cluster, store: options.store };
     let path = options.data_dir.join("store");
     if path.exists() {

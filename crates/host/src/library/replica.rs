@@ -8,6 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use super::snapshot::keeper::{Keeper, Schedule};
 use super::snapshot::throttle::Throttle;
 use super::state_machine::{Following, MachineError, SaveSnapshot, StateMachine};
 use super::task::BatchEnd;
+use crate::apply_queues::{ApplyInput, ApplyQueues};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::shard_thread::Input;
@@ -42,6 +44,7 @@ pub(crate) struct Replica {
 pub(crate) struct Shared {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) inputs: Arc<Mailbox<Input>>,
+    pub(crate) apply: ApplyQueues,
     pub(crate) keeper: Keeper,
     pub(crate) throttle: Option<Arc<Throttle>>,
     pub(crate) metrics: Option<Arc<Metrics>>,
@@ -247,6 +250,21 @@ impl Replica {
     }
 
     // ---- snapshots ----
+
+    /// The same, away from the apply worker: what is for this group waits there meanwhile, and the
+    /// other groups of the worker do not.
+    pub(crate) fn capture_apart(&self) -> Result<(SnapshotMeta, SaveSnapshot), Error> {
+        let (sender, receiver) = sync_channel(1);
+        let queue = self.shared.apply.of(self.group);
+        queue.push(ApplyInput::Pause(self.group, sender));
+        if receiver.recv().is_err() {
+            let busy = "the host ends, or installs a snapshot of another store";
+            return Err(self.ended().unwrap_or_else(|| Error::Snapshot(busy.to_owned())));
+        }
+        let captured = self.capture();
+        queue.push(ApplyInput::Resume(self.group));
+        captured
+    }
 
     /// What a snapshot of this moment stands for, and the function that writes it.
     pub(crate) fn capture(&self) -> Result<(SnapshotMeta, SaveSnapshot), Error> {

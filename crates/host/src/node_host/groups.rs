@@ -17,7 +17,7 @@ use kontiki_raft::{Config as RaftConfig, Fetch};
 use kontiki_types::{Index, Membership, MembershipChange, Moment, Position, RegionId, Term};
 
 use super::NodeHost;
-use crate::apply_queues::ApplyInput;
+use crate::apply_queues::{ApplyInput, ApplyQueues};
 use crate::library::Done;
 use crate::log_writer::{LogInput, LookDone};
 use crate::mailbox::Mailbox;
@@ -211,6 +211,10 @@ impl NodeHost {
 
     pub(crate) fn waiters(&self) -> &Arc<Waiters> {
         &self.waiters
+    }
+
+    pub(crate) fn apply_queues(&self) -> &ApplyQueues {
+        &self.apply
     }
 
     pub(crate) fn inputs(&self) -> &Arc<Mailbox<Input>> {

@@ -1,7 +1,13 @@
 //! Snapshots, restarts, log compaction, and followers that the log does not reach any more.
 
-use kontiki_host::library::Error;
-use kontiki_types::{Index, StoreId};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+
+use kontiki_host::library::{
+    Configuration, Entries, Error, MachineError, Member, Node, NodeOptions, SaveSnapshot,
+    SnapshotReader, StateMachine,
+};
+use kontiki_types::{Index, RegionId, StoreId};
 
 use crate::cluster::{Cluster, PATIENCE};
 use crate::machine::Call;
@@ -159,4 +165,86 @@ fn a_failed_node_recovers_from_its_snapshot() {
     cluster.node(victim).recover(machine).expect("recovered");
     cluster.calls.wait(|store, call| store.0 > 100 && *call == Call::Loaded(2));
     assert_eq!(cluster.words_in_time(victim), cluster.words_in_time(leader));
+}
+
+/// A state machine that copies and loads its state only when the test lets it.
+struct Slow {
+    gate: Arc<Mutex<()>>,
+    at_gate: SyncSender<()>,
+}
+
+impl Slow {
+    fn new() -> (Self, Arc<Mutex<()>>, Receiver<()>) {
+        let gate = Arc::default();
+        let (at_gate, arrivals) = sync_channel(16);
+        (Self { gate: Arc::clone(&gate), at_gate }, gate, arrivals)
+    }
+
+    fn pass(&self) {
+        self.at_gate.send(()).expect("the test listens");
+        drop(self.gate.lock().expect("nobody panics under it"));
+    }
+}
+
+impl StateMachine for Slow {
+    fn apply(&mut self, entries: &mut Entries<'_>) -> Result<(), MachineError> {
+        entries.for_each(drop);
+        Ok(())
+    }
+
+    fn save_snapshot(&self) -> Result<SaveSnapshot, MachineError> {
+        self.pass();
+        Ok(Box::new(|snapshot| Ok(snapshot.put("nothing", &[])?)))
+    }
+
+    fn load_snapshot(&mut self, _: &mut SnapshotReader) -> Result<(), MachineError> {
+        self.pass();
+        Ok(())
+    }
+}
+
+/// Propose until the node leads.
+fn insist(node: &Node) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while node.propose("x").wait_timeout(PATIENCE).is_err() {
+        assert!(std::time::Instant::now() < deadline, "it never leads");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_slow_copy_and_a_slow_install_hold_up_no_other_group_of_their_worker() {
+    let mut cluster = Cluster::tuned_hosts(2, |options| options.apply_workers = 1);
+    let leader = cluster.elect();
+    let (first, second) = (StoreId(1), StoreId(2));
+    let group = RegionId(8);
+    let (machine, gate, at_gate) = Slow::new();
+    let options = NodeOptions::new(Configuration::new([Member::new(first, "")]));
+    let slow = cluster.hosts[&first].create_node(group, options, machine).expect("created");
+    insist(&slow);
+
+    let closed = gate.lock().expect("nobody panics under it");
+    let saved = slow.snapshot();
+    at_gate.recv_timeout(PATIENCE).expect("it copies");
+    let waits = slow.propose("y");
+    cluster.say(leader, "a").expect("applied");
+    cluster.words(first).expect("this worker goes on");
+    drop(closed);
+    saved.wait_timeout(PATIENCE).expect("saved");
+    waits.wait_timeout(PATIENCE).expect("applied after the copy");
+
+    // What the first has in its log is gone, so the second is sent the snapshot.
+    let (machine, gate, at_gate) = Slow::new();
+    let closed = gate.lock().expect("nobody panics under it");
+    let joining = cluster.hosts[&second].create_node(group, NodeOptions::joining(), machine);
+    let joined = joining.expect("created");
+    let added = slow.add_peer(&Member::new(second, ""));
+    at_gate.recv_timeout(PATIENCE).expect("it installs");
+    cluster.say(leader, "b").expect("applied");
+    let words = cluster.words(second).expect("this worker goes on");
+    assert_eq!(words, ["a", "b"]);
+    drop(closed);
+    added.wait_timeout(PATIENCE).expect("added");
+    insist(&slow);
+    assert!(joined.last_applied_index() > Index(0));
 }
