@@ -1,4 +1,4 @@
-//! What can keep a directory from being opened, and how fjall's errors are told apart.
+//! What can keep a directory from being opened, and how the tree's errors are told apart.
 //!
 //! Opening has an enum of its own, because each case has its own remedy and an operator reads it.
 //! What fails later is an [`kontiki_engine::Error`], as with every engine.
@@ -54,45 +54,22 @@ pub enum Error {
     },
 }
 
-/// What an error of fjall while opening means.
-pub(crate) fn open_error(directory: &Path, error: fjall::Error) -> Error {
+/// What an error of the tree while opening means.
+pub(crate) fn open_error(directory: &Path, error: lsm_tree::Error) -> Error {
     let directory = directory.to_path_buf();
     match error {
-        fjall::Error::Locked => Error::InUse { directory },
-        fjall::Error::InvalidVersion(Some(version)) => {
+        lsm_tree::Error::InvalidVersion(version) => {
             Error::Format { directory, found: format!("storage format {version}") }
         }
-        fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => {
-            Error::Io { directory, source }
-        }
+        lsm_tree::Error::Io(source) => Error::Io { directory, source },
         other => Error::Damaged { directory, what: other.to_string() },
     }
 }
 
-/// What an error of fjall on an open engine means; `action` is a verb phrase.
-pub(crate) fn engine_error(action: &'static str, error: fjall::Error) -> EngineError {
-    if is_damage(&error) {
-        return EngineError::damaged(format!("could not {action}: {error}"));
+/// What an error of the tree of an open engine means; `action` is a verb phrase.
+pub(crate) fn engine_error(action: &'static str, error: lsm_tree::Error) -> EngineError {
+    match error {
+        lsm_tree::Error::Io(source) => EngineError::backend(action, source),
+        damage => EngineError::damaged(format!("could not {action}: {damage}")),
     }
-    EngineError::backend(action, error)
-}
-
-fn is_damage(error: &fjall::Error) -> bool {
-    use fjall::{Error, LsmError};
-    matches!(
-        error,
-        Error::JournalRecovery(_)
-            | Error::Decompress(_)
-            | Error::InvalidTrailer
-            | Error::InvalidTag(_)
-            | Error::Unrecoverable
-            | Error::Storage(
-                LsmError::Decompress(_)
-                    | LsmError::ChecksumMismatch { .. }
-                    | LsmError::InvalidTag(_)
-                    | LsmError::InvalidTrailer
-                    | LsmError::InvalidHeader(_)
-                    | LsmError::Unrecoverable
-            )
-    )
 }

@@ -4,50 +4,46 @@
 //! server links this crate and hands a [`FjallEngine`] down as an `Arc<dyn Engine>`; everything
 //! below the quiet line sees only the contract. The crate knows no regions and no Raft.
 //!
-//! # How the contract maps to fjall
+//! It stands on `lsm-tree`, the tree of the fjall project, and not on fjall itself, which adds a
+//! journal. The Raft log is our journal: a second one would write and sync every row twice, on the
+//! disk that the log waits for, and would have to be read again before a store serves
+//! (docs/design/0006).
+//!
+//! # How the contract maps to the tree
 //!
 //! | contract | here |
 //! |---|---|
-//! | family | a keyspace of that name, all in one database |
-//! | `write` | one atomic batch, journal flushed to the operating system: survives `kill -9` |
-//! | `sync` | mark row, `fdatasync` of the journal through our own handle, mark file (`mark.rs`) |
-//! | `view` | a snapshot; `get` and `scan` on the engine take one of the moment |
-//! | poison | our latch in front; fjall has one of its own behind it |
+//! | family | a byte in front of the key: one tree, so that a table holds whole batches |
+//! | `write` | into the table in memory; seen when it is whole (`views.rs`) |
+//! | `sync` | that table to disk, then a new manifest by an atomic exchange |
+//! | `view` | a number: all writes below it; `get` and `scan` on the engine take the newest |
+//! | poison | our latch; a failed merge closes it too |
 //!
-//! # What is done about fjall
+//! # What is done about the tree
 //!
-//! - Its `persist` keeps writers waiting while the disk works: we sync beside them.
-//! - It refuses a journal with a half written end, and drops synced batches behind damage without
-//!   a word: we read the journals first (`journal.rs`) and judge them (`opening.rs`).
-//! - It creates a new database where the version file is missing: we look for an old one.
-//! - Plain reads see half batches of other threads: we read through snapshots.
+//! - It makes its own changes visible in the middle of a batch: we count what may be seen.
+//! - It trusts a manifest without its checksum, and creates a new tree where the file `current` is
+//!   missing: we look first (`opening.rs`).
+//! - A merge cannot be stopped: ours can, through a filter that fails (`compactor.rs`).
 //!
 //! # On disk
 //!
-//! Everything fjall puts into the directory (`version`, `lock`, `<n>.jnl`, `keyspaces/`), and
-//! `synced`, which is ours. To copy a store, stop it: a copy of a directory in use is no backup.
-//!
-//! # What to expect
-//!
-//! On 2 cores with a 64 MiB cache, batches of 128 puts of 256 bytes in random order, a sync every
-//! half second: 2.9 µs a put (p50 of a batch 0.2 ms, p999 30 ms while a journal is sealed),
-//! 9 µs a get and 2 µs a get of an absent key among 2.5 million rows, 0.35 µs a row of a scan,
-//! 0.6 s to open after that load. `examples/put_rate.rs` measures it where you are.
+//! See `opening.rs`. To copy a store, stop it: a copy of a directory in use is no backup.
 //!
 //! # Left out
 //!
-//! Range deletes (fjall has none: see [`kontiki_engine::delete_range`]), ingestion of sorted
-//! files, checkpoints. Options in `options.rs` are constants until somebody needs to change one.
+//! Range deletes (see [`kontiki_engine::delete_range`]), ingestion of sorted files, checkpoints.
+//! Options in `options.rs` are constants until somebody needs to change one.
 
 #![forbid(unsafe_code)]
 
+mod compactor;
 mod engine;
 mod error;
-mod journal;
-mod mark;
 mod opening;
 mod options;
 mod view;
+mod views;
 
 pub use engine::FjallEngine;
 pub use error::Error;

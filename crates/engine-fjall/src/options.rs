@@ -1,40 +1,37 @@
-//! How fjall is set up: every number that is not its default, with the reason.
+//! How the tree is set up: every number that is not its default, with the reason.
 //!
 //! The measure is a machine of 2 cores and 24 GiB shared by three stores, rows of about 256 bytes,
-//! and batches of about a hundred rows. fjall stores keyspace options when it creates a keyspace:
-//! a change of the memtable or table options below takes effect on new directories only.
+//! and batches of about a hundred rows.
 
-use fjall::config::{
+use std::sync::Arc;
+
+use lsm_tree::compaction::{Factory, Leveled};
+use lsm_tree::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
 };
-use fjall::{CompressionType, Database, DatabaseBuilder, KeyspaceCreateOptions};
-use kontiki_engine::Family;
+use lsm_tree::{Cache, CompressionType, Config, DescriptorTable, SequenceNumberCounter};
 use std::path::Path;
 
-/// Blocks of tables kept in memory, shared by all families. Three stores take 192 MiB of the
-/// machine; the page cache of the operating system is the larger second level.
-const CACHE_BYTES: u64 = 64 << 20;
+/// Blocks of tables kept in memory. Three stores take 192 MiB of the machine; the page cache of
+/// the operating system is the larger second level.
+pub(crate) const CACHE_BYTES: u64 = 64 << 20;
 
-/// Rows of a big family in memory before they become a table. fjall stalls writers at 4 sealed
-/// memtables, so a family takes up to 5 times this while a compaction holds up its flushes.
-const MEMTABLE_BYTES: u64 = 32 << 20;
+/// Rows in memory at which a writer makes a table by itself. A store syncs its engine long before;
+/// this bounds the memory of one that does not, or that cannot keep up.
+pub(crate) const MEMTABLE_BYTES_MAX: u64 = 128 << 20;
 
-/// The same for the store's own rows: few keys rewritten with every batch. Small, because a
-/// journal can go only when *every* family has flushed what it holds.
-const META_MEMTABLE_BYTES: u64 = 8 << 20;
+/// Tables as young as they come, each of which a get may have to ask: at so many a flush waits
+/// for the compactor, and so, in the end, do the writers.
+pub(crate) const YOUNG_TABLES_MAX: usize = 32;
 
-/// The same for the one row of the sync mark.
-const MARK_MEMTABLE_BYTES: u64 = 1 << 20;
+/// Young tables that are merged into the first level at once. A sync makes one of 16 MiB or more;
+/// the first level holds this many times [`TABLE_BYTES`]. More of them are cheaper to write and
+/// cost a get a look into one more filter each.
+const YOUNG_TABLES: u8 = 8;
 
-/// Journals kept before fjall forces families with old rows to flush. This bounds the time of an
-/// open after a crash (replay runs at several hundred MB/s) and the disk used beside the tables.
-const JOURNAL_BYTES_MAX: u64 = 256 << 20;
-
-/// Background threads for flushes and compactions. With one, memtables grow without bound while a
-/// compaction runs under full load (measured: 600 MiB, and 8 s to open again). The second one is
-/// reserved for flushes by fjall; its price is that it spins while compactions wait, about an
-/// eighth of a core at 85,000 puts a second.
-const WORKER_THREADS: usize = 2;
+/// A table of the levels below. Small, because a table is synced as a whole, and the log's sync
+/// waits behind it on the same disk.
+const TABLE_BYTES: u64 = 32 << 20;
 
 /// Open table files kept by a store: tables are tens of MiB each, so this covers tens of GB.
 const FILES_MAX: usize = 512;
@@ -45,26 +42,18 @@ const BLOCK_BYTES: u32 = 8 << 10;
 /// Bits of bloom filter a key: under 1 % of gets of an absent key read a block for nothing.
 const FILTER_BITS_PER_KEY: f32 = 10.0;
 
-/// The database, before its keyspaces.
-pub(crate) fn database(directory: &Path) -> DatabaseBuilder<Database> {
-    Database::builder(directory)
-        .cache_size(CACHE_BYTES)
-        .max_journaling_size(JOURNAL_BYTES_MAX)
-        .max_cached_files(Some(FILES_MAX))
-        .worker_threads(WORKER_THREADS)
-        // The journal lives for minutes and is written on the hot path: compressing it would
-        // trade cpu, which is scarce, for disk, which is not.
-        .journal_compression(CompressionType::None)
-}
-
-/// The keyspace of a family.
-pub(crate) fn keyspace(family: Family) -> KeyspaceCreateOptions {
-    let memtable_bytes = match family {
-        Family::Default | Family::Write => MEMTABLE_BYTES,
-        Family::Lock | Family::Meta => META_MEMTABLE_BYTES,
-    };
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(memtable_bytes)
+/// The tree of a directory. `filter` sees every row that a compaction moves.
+pub(crate) fn tree(
+    directory: &Path,
+    sequence: &SequenceNumberCounter,
+    filter: Arc<dyn Factory>,
+) -> Config {
+    // The tree would publish its own changes here, in the middle of a batch that is being written:
+    // what may be seen is counted in `views.rs`, and nobody looks at this counter.
+    let unused = SequenceNumberCounter::default();
+    Config::new(directory, sequence.clone(), unused)
+        .use_cache(Arc::new(Cache::with_capacity_bytes(CACHE_BYTES)))
+        .use_descriptor_table(Some(Arc::new(DescriptorTable::new(FILES_MAX))))
         .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
         .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(
             BloomConstructionPolicy::BitsPerKey(FILTER_BITS_PER_KEY),
@@ -75,9 +64,11 @@ pub(crate) fn keyspace(family: Family) -> KeyspaceCreateOptions {
             CompressionType::None,
             CompressionType::Lz4,
         ]))
+        .with_compaction_filter_factory(Some(filter))
 }
 
-/// The keyspace of the sync mark.
-pub(crate) fn mark_keyspace() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default().max_memtable_size(MARK_MEMTABLE_BYTES)
+/// Which tables are merged, and when.
+pub(crate) fn compaction() -> Arc<Leveled> {
+    let strategy = Leveled::default();
+    Arc::new(strategy.with_l0_threshold(YOUNG_TABLES).with_table_target_size(TABLE_BYTES))
 }

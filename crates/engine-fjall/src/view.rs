@@ -1,48 +1,47 @@
-//! Reading from fjall: one state of all families, pinned by a snapshot.
+//! Reading from the tree: one state of all families, pinned while somebody looks at it.
 //!
-//! The engine itself reads through a snapshot of the moment too: fjall's plain reads can see the
-//! first half of a batch that another thread is writing.
+//! A row of the tree is a row of a family with the family's number in front of its key, so that
+//! the families are one tree, and a table that is written holds whole batches. Engine and views
+//! read through the functions here.
 
 use std::ops::{Bound, ControlFlow};
 
-use bytes::Bytes;
-use fjall::{Guard, Keyspace, Readable, Snapshot};
+use bytes::{Buf, Bytes};
 use kontiki_engine::limits::KEY_BYTES_MAX;
 use kontiki_engine::{Direction, Error, Family, Range, Read, View};
+use lsm_tree::{AbstractTree, AnyTree, Guard};
 
 use crate::error::engine_error;
+use crate::views::OpenView;
 
-/// The keyspaces of the families, in the order of [`Family::index`].
-pub(crate) type Keyspaces = [Keyspace; Family::COUNT];
+/// Bytes in front of the key of a row of the tree: the family.
+const PREFIX_BYTES: usize = 1;
 
-/// The keyspace of a family.
-pub(crate) fn keyspace(keyspaces: &Keyspaces, family: Family) -> &Keyspace {
-    let [default, lock, write, meta] = keyspaces;
-    match family {
-        Family::Default => default,
-        Family::Lock => lock,
-        Family::Write => write,
-        Family::Meta => meta,
-    }
+const _: () = assert!(PREFIX_BYTES + KEY_BYTES_MAX <= u16::MAX as usize, "longest key of the tree");
+
+/// The key in the tree of a row of a family.
+pub(crate) fn row_key(family: Family, key: &[u8]) -> Vec<u8> {
+    let mut row = Vec::with_capacity(PREFIX_BYTES + key.len());
+    row.push(prefix(family));
+    row.extend_from_slice(key);
+    row
 }
 
-/// A state of the database that never changes.
-pub(crate) struct FjallView {
-    snapshot: Snapshot,
-    keyspaces: Keyspaces,
+fn prefix(family: Family) -> u8 {
+    u8::try_from(family.index()).expect("a handful of families")
 }
 
-impl FjallView {
-    pub(crate) fn new(snapshot: Snapshot, keyspaces: Keyspaces) -> Self {
-        Self { snapshot, keyspaces }
-    }
+/// A state of the tree that never changes.
+pub(crate) struct TreeView {
+    pub(crate) tree: AnyTree,
+    pub(crate) open: OpenView,
 }
 
-impl View for FjallView {}
+impl View for TreeView {}
 
-impl Read for FjallView {
+impl Read for TreeView {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        get(&self.snapshot, keyspace(&self.keyspaces, family), key)
+        get(&self.tree, &self.open, family, key)
     }
 
     fn scan(
@@ -52,26 +51,28 @@ impl Read for FjallView {
         direction: Direction,
         visit: &mut dyn FnMut(&Bytes, &Bytes) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        scan(&self.snapshot, keyspace(&self.keyspaces, family), range, direction, visit)
+        scan(&self.tree, &self.open, family, range, direction, visit)
     }
 }
 
 pub(crate) fn get(
-    snapshot: &Snapshot,
-    keyspace: &Keyspace,
+    tree: &AnyTree,
+    open: &OpenView,
+    family: Family,
     key: &[u8],
 ) -> Result<Option<Bytes>, Error> {
-    // fjall asserts on longer keys; no batch can have written one.
+    // The tree asserts on longer keys; no batch can have written one.
     if key.len() > KEY_BYTES_MAX {
         return Ok(None);
     }
-    let value = snapshot.get(keyspace, key).map_err(|error| engine_error("read a row", error))?;
-    Ok(value.map(Bytes::from))
+    let value = tree.get(row_key(family, key), open.number);
+    Ok(value.map_err(|error| engine_error("read a row", error))?.map(Bytes::from))
 }
 
 pub(crate) fn scan(
-    snapshot: &Snapshot,
-    keyspace: &Keyspace,
+    tree: &AnyTree,
+    open: &OpenView,
+    family: Family,
     range: &Range,
     direction: Direction,
     visit: &mut dyn FnMut(&Bytes, &Bytes) -> ControlFlow<()>,
@@ -79,42 +80,44 @@ pub(crate) fn scan(
     if range.is_empty() {
         return Ok(());
     }
-    let (lower, upper) = bounds(range);
-    // Two cut bounds can meet on one key; fjall, like BTreeMap, takes no inverted range.
+    let (lower, upper) = bounds(family, range);
+    // Two cut bounds can meet on one key; the tree, like BTreeMap, takes no inverted range.
     if let (Bound::Excluded(lower), Bound::Excluded(upper) | Bound::Included(upper)) =
-        (lower, upper)
+        (&lower, &upper)
         && lower >= upper
     {
         return Ok(());
     }
-    let mut rows = snapshot.range::<&[u8], _>(keyspace, (lower, upper));
+    let mut rows = tree.range::<Vec<u8>, _>((lower, upper), open.number, None);
     loop {
-        let row: Option<Guard> = match direction {
+        let row = match direction {
             Direction::Forward => rows.next(),
             Direction::Backward => rows.next_back(),
         };
         let Some(row) = row else { return Ok(()) };
         let (key, value) = row.into_inner().map_err(|error| engine_error("scan", error))?;
-        if visit(&Bytes::from(key), &Bytes::from(value)).is_break() {
+        let mut key = Bytes::from(key);
+        key.advance(PREFIX_BYTES);
+        if visit(&key, &Bytes::from(value)).is_break() {
             return Ok(());
         }
     }
 }
 
-/// The bounds as fjall takes them: none longer than the longest key, on which it would assert.
+/// The bounds as the tree takes them: none longer than the longest key, on which it would assert.
 ///
 /// No key lies between a cut bound and the bound it was cut from, except the cut itself: so a cut
-/// start is excluded, and a cut end is included.
-fn bounds(range: &Range) -> (Bound<&[u8]>, Bound<&[u8]>) {
+/// start is excluded, and a cut end is included. Behind the last row of a family begins the next.
+fn bounds(family: Family, range: &Range) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     let lower = match range.start.get(..KEY_BYTES_MAX) {
-        Some(cut) if cut.len() < range.start.len() => Bound::Excluded(cut),
-        _ => Bound::Included(&range.start[..]),
+        Some(cut) if cut.len() < range.start.len() => Bound::Excluded(row_key(family, cut)),
+        _ => Bound::Included(row_key(family, &range.start)),
     };
     let upper = match &range.end {
-        None => Bound::Unbounded,
+        None => Bound::Excluded(vec![prefix(family) + 1]),
         Some(end) => match end.get(..KEY_BYTES_MAX) {
-            Some(cut) if cut.len() < end.len() => Bound::Included(cut),
-            _ => Bound::Excluded(&end[..]),
+            Some(cut) if cut.len() < end.len() => Bound::Included(row_key(family, cut)),
+            _ => Bound::Excluded(row_key(family, end)),
         },
     };
     (lower, upper)

@@ -56,8 +56,8 @@ pub trait View: Read + Send {}
 pub trait Engine: Read + Send + Sync + 'static {
     /// Applies a batch: all of it or nothing, after all batches written before.
     ///
-    /// Visible to reads when it returns, but *not durable* until a later [`Engine::sync`]. It
-    /// survives the death of the process where the engine can promise that (fjall: yes).
+    /// Visible to reads when it returns, but *not durable* until a later [`Engine::sync`]: not
+    /// even the death of the process need leave it.
     ///
     /// # Errors
     ///

@@ -42,8 +42,8 @@
 //! - **Visible** is a batch from the moment its write returns. A scan and a view see whole
 //!   batches only. Two `get`s on an engine are two moments: take a view to read a state.
 //! - **Views** never change and never fail because of later writes. They hold back reclamation.
-//! - **Durable** is what was written before a [`Engine::sync`] that returned `Ok`. Between syncs,
-//!   a batch is as safe as the engine makes it (fjall: it survives the process, not the machine).
+//! - **Durable** is what was written before a [`Engine::sync`] that returned `Ok`. What came after
+//!   may be gone when the process is.
 //!
 //! # After a crash
 //!

@@ -3,8 +3,9 @@
 //! The bounds of keys and values are part of the contract: callers check user input against them
 //! long before a batch is built, so a batch that breaks them is a bug and asserts.
 
-/// The longest key in bytes: what a 16-bit length can say, the smallest bound of our engines.
-pub const KEY_BYTES_MAX: usize = u16::MAX as usize;
+/// The longest key in bytes: what a 16-bit length can say, the smallest bound of our engines, less
+/// the byte in which such an engine keeps the family.
+pub const KEY_BYTES_MAX: usize = u16::MAX as usize - 1;
 
 /// The longest value in bytes; a value travels in one Raft entry, and those are far smaller.
 pub const VALUE_BYTES_MAX: usize = 256 << 20;

@@ -7,7 +7,7 @@
 pub struct Stats {
     /// Which engine this is: `memory`, `fjall`, ….
     pub name: &'static str,
-    /// Bytes on disk, journals included; 0 for an engine that has none.
+    /// Bytes on disk; 0 for an engine that has none.
     pub disk_bytes: u64,
     /// Bytes in memory: write buffers and caches, or the data itself for a memory engine.
     pub memory_bytes: u64,

@@ -78,7 +78,10 @@ impl Node {
             }
         });
         let options = Options {
-            shard: ShardConfig::default(),
+            shard: ShardConfig {
+                sync_engine_every_bytes: sync_every_bytes(config.engine),
+                ..ShardConfig::default()
+            },
             heartbeat_interval: config.heartbeat_interval,
             election_timeout: config.election_timeout,
             seed: random_u64()?,
@@ -123,6 +126,17 @@ impl Node {
         if let Err(error) = self.engine.sync() {
             tracing::error!(%error, "engine not synced at the end");
         }
+    }
+}
+
+/// Bytes of log after which the engine is synced: what a store that was killed has to apply again.
+fn sync_every_bytes(engine: EngineKind) -> usize {
+    const MIB: usize = 1 << 20;
+    match engine {
+        // A sync writes what is new: small ones keep the disk free for the log.
+        EngineKind::Fjall => 16 * MIB,
+        // A sync writes everything there is.
+        EngineKind::Memory => 64 * MIB,
     }
 }
 
