@@ -16,6 +16,7 @@ use lsm_tree::{AbstractTree, AnyTree};
 
 use crate::error::engine_error;
 use crate::options;
+use crate::trickle::Trickle;
 use crate::views::Views;
 
 /// The running thread.
@@ -24,26 +25,22 @@ pub(crate) struct Compactor {
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
-    tree: AnyTree,
-    views: Arc<Views>,
-    poison: Arc<Poison>,
-    stop: Stop,
-    /// Whether there may be something to merge.
-    is_wanted: Mutex<bool>,
-    changed: Condvar,
+/// What the thread and its callers share.
+pub(crate) struct Shared {
+    pub(crate) tree: AnyTree,
+    pub(crate) views: Arc<Views>,
+    pub(crate) poison: Arc<Poison>,
+    pub(crate) trickle: Arc<Trickle>,
+    pub(crate) stop: Stop,
+    /// Whether there may be something to merge; at first, as the last life may have left some.
+    pub(crate) is_wanted: Mutex<bool>,
+    pub(crate) changed: Condvar,
 }
 
 impl Compactor {
-    /// Starts the thread; it looks for work at once, as the last life may have left some.
-    pub(crate) fn start(
-        tree: AnyTree,
-        views: Arc<Views>,
-        poison: Arc<Poison>,
-        stop: Stop,
-    ) -> io::Result<Self> {
-        let (is_wanted, changed) = (Mutex::new(true), Condvar::new());
-        let shared = Arc::new(Shared { tree, views, poison, stop, is_wanted, changed });
+    /// Starts the thread.
+    pub(crate) fn start(shared: Shared) -> io::Result<Self> {
+        let shared = Arc::new(shared);
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("engine-compact".into())
@@ -115,6 +112,7 @@ impl Shared {
 
     fn merge_all(&self) -> lsm_tree::Result<()> {
         let strategy = options::compaction();
+        let _writing = self.trickle.writing();
         loop {
             let before = self.tree.current_version().id();
             self.tree.compact(strategy.clone(), self.views.oldest())?;

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use kontiki_engine::{
@@ -18,17 +18,19 @@ use lsm_tree::{
     AbstractTree, AnyTree, InternalValue, Memtable, SequenceNumberCounter, Slice, ValueType,
 };
 
-use crate::compactor::Compactor;
+use crate::compactor::{Compactor, Shared};
 use crate::error::{Error, engine_error};
 use crate::opening::{self, Opened};
 use crate::options;
+use crate::trickle::Trickle;
 use crate::view::{TreeView, get, row_key, scan};
 use crate::views::Views;
 
 /// An engine on a directory.
 pub struct FjallEngine {
-    // Dropped first: the thread must have ended before the directory is free for others.
+    // Dropped first: the threads must have ended before the directory is free for others.
     compactor: Compactor,
+    trickle: Arc<Trickle>,
     tree: AnyTree,
     /// The number of the next batch or change of the manifest.
     sequence: SequenceNumberCounter,
@@ -55,11 +57,20 @@ impl FjallEngine {
         sequence.fetch_max(first);
         let views = Arc::new(Views::new(first));
         let poison = Arc::new(Poison::default());
-        let compactor =
-            Compactor::start(tree.clone(), Arc::clone(&views), Arc::clone(&poison), stop)
-                .map_err(|source| Error::Io { directory: directory.to_path_buf(), source })?;
+        let io_error = |source| Error::Io { directory: directory.to_path_buf(), source };
+        let trickle = Arc::new(Trickle::start(&opening::tables(directory)).map_err(io_error)?);
+        let compactor = Compactor::start(Shared {
+            tree: tree.clone(),
+            views: Arc::clone(&views),
+            poison: Arc::clone(&poison),
+            trickle: Arc::clone(&trickle),
+            stop,
+            is_wanted: Mutex::new(true),
+            changed: Condvar::new(),
+        });
         Ok(Self {
-            compactor,
+            compactor: compactor.map_err(io_error)?,
+            trickle,
             newest: Mutex::new(tree.active_memtable()),
             tree,
             sequence,
@@ -101,6 +112,7 @@ impl FjallEngine {
     /// Writes the rows in memory to a table, and names it in the manifest. Writers go on.
     fn flush(&self) -> lsm_tree::Result<()> {
         let one_at_a_time = self.tree.get_flush_lock();
+        let _writing = self.trickle.writing();
         // If a merge is just syncing its manifest, that is waited for here, and not below with the
         // writers behind us.
         drop(self.tree.get_version_history_lock());

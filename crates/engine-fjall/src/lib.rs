@@ -24,6 +24,7 @@
 //! - It makes its own changes visible in the middle of a batch: we count what may be seen.
 //! - It trusts a manifest without its checksum, and creates a new tree where the file `current` is
 //!   missing: we look first (`opening.rs`).
+//! - It syncs a table as a whole: we sync it in steps while it is written (`trickle.rs`).
 //! - A merge cannot be stopped: ours can, through a filter that fails (`compactor.rs`).
 //!
 //! # On disk
@@ -42,6 +43,7 @@ mod engine;
 mod error;
 mod opening;
 mod options;
+mod trickle;
 mod view;
 mod views;
 

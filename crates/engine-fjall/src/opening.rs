@@ -19,7 +19,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lsm_tree::{AnyTree, SequenceNumberCounter};
@@ -59,6 +59,11 @@ pub(crate) fn open(directory: &Path) -> Result<Opened, Error> {
     let (sequence, stop) = (SequenceNumberCounter::default(), Stop::default());
     let tree = tree(directory, &sequence, &stop)?;
     Ok(Opened { tree, sequence, stop, lock })
+}
+
+/// Where the tables of a directory are.
+pub(crate) fn tables(directory: &Path) -> PathBuf {
+    directory.join(TABLES_DIRECTORY)
 }
 
 fn lock(directory: &Path) -> Result<File, Error> {
