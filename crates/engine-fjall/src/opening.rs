@@ -126,11 +126,7 @@ fn nothing_yet(directory: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn tree(
-    directory: &Path,
-    sequence: &SequenceNumberCounter,
-    stop: &Stop,
-) -> Result<AnyTree, Error> {
+fn tree(directory: &Path, sequence: &SequenceNumberCounter, stop: &Stop) -> Result<AnyTree, Error> {
     let config = options::tree(directory, sequence, Arc::new(stop.clone()));
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(opened) => opened.map_err(|error| open_error(directory, error)),

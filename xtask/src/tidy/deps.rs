@@ -251,7 +251,8 @@ mod tests {
 
     #[test]
     fn foreign_crates_below_the_line_are_on_a_list() {
-        for foreign in ["tokio", "tonic", "prost", "rustix", "lsm_tree", "rand", "serde", "getrandom"]
+        for foreign in
+            ["tokio", "tonic", "prost", "rustix", "lsm_tree", "rand", "serde", "getrandom"]
         {
             assert!(found("kontiki-store", foreign, None, false)[0].contains("quiet-dependency"));
             assert!(found("kontiki-server", foreign, None, false).is_empty());
