@@ -33,7 +33,7 @@ pub const REWRITE_BYTES_MAX: usize = 1024 * 1024;
 pub const LAGGARDS_MAX: usize = 64;
 /// Bytes written between two syncs while a segment is pre-written: the flush of a whole segment at
 /// once would stand in the way of the syncs of the log itself.
-pub const PREWRITE_SYNC_BYTES: u64 = 4 * 1024 * 1024;
+pub const PREWRITE_SYNC_BYTES: u64 = 1024 * 1024;
 
 // The largest entry fits a frame, and a full append message does too; a frame fits a segment.
 const _: () = assert!(ENTRY_BYTES_MAX + ENTRY_OVERHEAD_BYTES <= FRAME_BYTES_MAX);
