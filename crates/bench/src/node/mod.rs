@@ -23,6 +23,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use kontiki_host::disk::RealDisk;
+use kontiki_host::tcp::Tcp;
 use kontiki_host::{Background, HostedGroup, NodeHost, Options};
 use kontiki_multiraft::ShardConfig;
 use kontiki_types::{Membership, PeerId, Position, RegionId, StoreId};
@@ -33,7 +34,6 @@ use tokio::net::TcpListener;
 use crate::workload::Op;
 use callers::Callers;
 use machine::Machine;
-use transport::Transport;
 
 /// Between the heartbeats of a leader.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -170,11 +170,11 @@ impl Node {
         };
         let disk = RealDisk::open(&args.dir.join("log"))?;
         let log = kontiki_log::Config::new(args.id);
-        let transport = Arc::new(Transport::start(id, &args.nodes)?);
+        let transport = Arc::new(transport::start(id, &args.nodes)?);
         let groups = machines.iter().map(hosted).collect();
         let options = options(&args.dir, args.id, Arc::clone(&transport));
         let host = NodeHost::start(options, disk, log, groups)?;
-        transport::listen(&args.nodes[usize::try_from(args.id - 1)?], &host)?;
+        transport::listen(id, &args.nodes, &host)?;
         Ok(Self { id, nodes: count, host, machines })
     }
 
@@ -215,7 +215,7 @@ impl Node {
     }
 }
 
-fn options(dir: &Path, seed: u64, transport: Arc<Transport>) -> Options {
+fn options(dir: &Path, seed: u64, transport: Arc<Tcp>) -> Options {
     // A follower that is alive gets what it needs from the log: nothing here sends snapshots.
     let shard = ShardConfig { retain_bytes_max: usize::MAX, ..ShardConfig::default() };
     Options {
