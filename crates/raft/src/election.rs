@@ -62,6 +62,13 @@ pub(crate) fn answer_pre_vote(
     }
 }
 
+/// A peer whose log is older than ours asks around although it may not win: it is for us to stand,
+/// and at once; to wait for our own turn would only lengthen the silence.
+pub(crate) fn is_called(shared: &Shared, last: Position) -> bool {
+    let unranked = priority::of(shared, shared.config.id) == Priority::OFF;
+    last < shared.log.last() && unranked && may_campaign(shared)
+}
+
 /// Answer a vote request of the current term: the first come gets the vote if its log is not
 /// older than ours (Raft §5.4.1), and gets it again when it asks again (nebula#2419). Positions
 /// order by term first; comparing indexes first elects stale logs (openraft a48a3282).

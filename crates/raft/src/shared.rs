@@ -357,7 +357,8 @@ impl Shared {
 
     /// When to stand after this leader has gone: an election timeout after it was last heard, in a
     /// slot of the half timeout that follows. Every other voter has one of its own, which one
-    /// changes with the term, so two seldom stand at once and nobody is always the first.
+    /// changes with the term, so nobody is always the first; and the second half of a slot stays
+    /// empty, so that one election is over before the next can begin.
     pub(crate) fn succession_deadline(&mut self, leader: PeerId) -> Moment {
         let heard = self.leader_heard.expect("whoever has a leader has heard it");
         let (id, timeout) = (self.config.id, self.config.election_timeout);
@@ -367,7 +368,7 @@ impl Shared {
         let (place, count) = (heirs.iter().position(|&peer| peer == id), heirs.len() as u64);
         let turn = place.map_or(0, |place| (place as u64 + self.term.0) % count);
         let slot = (timeout / 2).div_f64(count.max(SUCCESSION_SLOTS_MIN) as f64);
-        heard + timeout + slot.mul_f64(turn as f64) + self.draw_below(slot)
+        heard + timeout + slot.mul_f64(turn as f64) + self.draw_below(slot / 2)
     }
 
     fn draw_below(&mut self, bound: Duration) -> Duration {

@@ -101,6 +101,11 @@ impl Forwarded {
         (self.count, self.asked.len())
     }
 
+    /// Reads wait for a question.
+    pub(crate) fn is_queued(&self) -> bool {
+        !self.queued.is_empty() || !self.queued_by_lease.is_empty()
+    }
+
     /// Nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0

@@ -66,7 +66,10 @@ pub(crate) fn step(shared: &mut Shared, role: &mut Candidate, message: &Message)
         Body::Vote { last, .. } => {
             let granted = election::answer_vote(shared, from, last, false);
             assert!(!granted, "{} voted for {from} and for itself", shared.config.id);
-            Transition::Stay
+            // The vote is split, perhaps for good: with the third peer dead neither can win. One of
+            // the two goes on to the next term at once, the other's timeout would be silence.
+            let ours = (shared.log.last(), shared.config.id);
+            if ours > (last, from) { Transition::PreCampaign } else { Transition::Stay }
         }
         Body::ReadIndex { id, .. } => {
             shared.send(from, Body::ReadIndexReply { id, index: None });

@@ -23,6 +23,8 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub(crate) struct Follower {
     leader: Option<PeerId>,
+    /// The way to it broke since it was last heard.
+    is_leader_lost: bool,
     /// When to campaign, or, without a vote, to forget the leader.
     deadline: Option<Moment>,
     /// What the leader gets to know at the end of the round.
@@ -48,6 +50,7 @@ impl Follower {
         }
         Self {
             leader,
+            is_leader_lost: false,
             deadline: Some(shared.election_deadline(now)),
             ack: None,
             echoed: 0,
@@ -81,6 +84,7 @@ impl Follower {
     /// count on being followed for an election timeout. A sign of life takes it all back.
     pub(crate) fn on_unreachable(&mut self, shared: &mut Shared, peer: PeerId) {
         if self.leader == Some(peer) {
+            self.is_leader_lost = true;
             let turn = shared.succession_deadline(peer);
             self.deadline = self.deadline.map(|deadline| deadline.min(turn));
         }
@@ -99,6 +103,11 @@ impl Follower {
     pub(crate) fn leave(&mut self, shared: &mut Shared) {
         shared.set_asleep(false);
         shared.outbox.fail_reads(self.reads.drain());
+    }
+
+    /// [`Follower::flush`] would say something.
+    pub(crate) fn wants_flush(&self) -> bool {
+        self.ack.is_some() || self.reads.is_queued()
     }
 
     /// End of a round: acknowledge, and forward what was asked.
@@ -163,6 +172,7 @@ impl Follower {
     fn on_leader_heard(&mut self, shared: &mut Shared, now: Moment) {
         shared.on_leader_heard(now);
         shared.set_asleep(false);
+        self.is_leader_lost = false;
         self.deadline = Some(shared.election_deadline(now));
     }
 }
@@ -200,6 +210,10 @@ pub(crate) fn step(
         Body::PreVote { last } => {
             let hears = shared.hears_leader(now);
             election::answer_pre_vote(shared, from, message.term, last, hears);
+            // Both saw the leader's connections break. The other cannot win with its log.
+            if follower.is_leader_lost && !hears && election::is_called(shared, last) {
+                return Transition::PreCampaign;
+            }
         }
         Body::Vote { last, transfer } => {
             // Whatever took us into this term, the promise to the leader before still holds.

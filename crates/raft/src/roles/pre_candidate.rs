@@ -52,7 +52,9 @@ pub(crate) fn step(shared: &mut Shared, role: &mut PreCandidate, message: &Messa
         }
         Body::PreVote { last } => {
             election::answer_pre_vote(shared, from, message.term, last, false);
-            Transition::Stay
+            // It may have refused us while it still heard the leader: ask it again.
+            let called = election::is_called(shared, last);
+            if called { Transition::PreCampaign } else { Transition::Stay }
         }
         // Someone else won its pre-vote first. We gave no vote in this term yet, perhaps.
         Body::Vote { last, .. } => {
