@@ -62,18 +62,25 @@ impl ApplyQueues {
 
     /// The queue of a group.
     pub(crate) fn of(&self, group: RegionId) -> &Mailbox<ApplyInput> {
-        let worker = group.0 % self.queues.len() as u64;
-        let worker = usize::try_from(worker).expect("less than a length");
-        self.queues.get(worker).expect("less than the length")
+        self.queues.get(self.worker_of(group)).expect("less than the length")
     }
 
-    /// Hand out one turn's tasks.
+    fn worker_of(&self, group: RegionId) -> usize {
+        let worker = group.0 % self.queues.len() as u64;
+        usize::try_from(worker).expect("less than a length")
+    }
+
+    /// Hand out one turn's tasks: one lock and one wake-up a worker, however many groups.
     pub(crate) fn push_all(&self, tasks: &mut Vec<ApplyTask>) {
         if let [only] = &*self.queues {
             return only.push_all(tasks.drain(..).map(ApplyInput::Task));
         }
-        for task in tasks.drain(..) {
-            self.of(group_of(&task)).push(ApplyInput::Task(task));
+        for (worker, queue) in self.queues.iter().enumerate() {
+            let is_its = |task: &mut ApplyTask| self.worker_of(group_of(task)) == worker;
+            let its: Vec<_> = tasks.extract_if(.., is_its).collect();
+            if !its.is_empty() {
+                queue.push_all(its.into_iter().map(ApplyInput::Task));
+            }
         }
     }
 
