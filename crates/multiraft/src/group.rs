@@ -4,6 +4,7 @@
 //! what the node wants into effects. Nothing here talks to the world.
 
 mod asks;
+mod compaction;
 mod halt;
 mod proposals;
 mod report;
@@ -21,6 +22,7 @@ use kontiki_types::{
 };
 
 use crate::GroupStatus;
+use crate::agenda::Noted;
 use crate::asking::Asking;
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
 use crate::members::Members;
@@ -104,6 +106,9 @@ pub(crate) struct Group {
     revival: halt::Pending,
     /// Until an heir has its vote.
     asking: Option<Asking>,
+    pub(crate) noted: Noted,
+    /// The shard watches over the stores it sleeps beside.
+    pub(crate) is_watched: bool,
 }
 
 impl Group {
@@ -134,6 +139,8 @@ impl Group {
             part: Part::Full,
             revival: None,
             asking: None,
+            noted: Noted::default(),
+            is_watched: false,
         }
     }
 
@@ -145,6 +152,10 @@ impl Group {
     /// Ask for the place of the replica before, until there is a vote.
     pub(crate) fn let_succeed(&mut self, store: StoreId) {
         self.asking = Some(Asking::new(store, self.node.election_timeout()));
+    }
+
+    pub(crate) fn id(&self) -> RegionId {
+        self.id
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
@@ -266,43 +277,24 @@ impl Group {
         effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
     }
 
-    // ---- engine sync and log compaction ----
-
-    pub(crate) fn on_engine_sync_asked(&mut self) {
-        if self.durability == Durability::Engine {
-            self.syncing_applied = self.applied;
-        }
-    }
-
-    /// A snapshot of its own holds durably all up to here.
-    pub(crate) fn on_snapshotted(&mut self, index: Index, config: &ShardConfig) -> Option<Record> {
-        self.durable_applied = self.durable_applied.max(index);
-        self.compact(config)
-    }
-
-    /// The engine is durable up to what was applied at the asking: drop the log below it, but for a
-    /// margin, and for what live followers need, the ones that a snapshot is on its way to as well.
-    pub(crate) fn on_engine_synced(&mut self, config: &ShardConfig) -> Option<Record> {
-        self.durable_applied = self.durable_applied.max(self.syncing_applied);
-        self.compact(config)
-    }
-
-    fn compact(&mut self, config: &ShardConfig) -> Option<Record> {
-        let bytes = self.node.log_bytes();
-        if bytes < config.retain_bytes {
-            return None;
-        }
-        let unsynced = mutants::is_on(Mutant::CompactUnsynced);
-        let mut to = if unsynced { self.applied } else { self.durable_applied };
-        to = to.min(self.node.log_after_keeping(config.retain_bytes));
-        if bytes < config.retain_bytes_max {
-            to = to.min(self.node.log_needed_after().unwrap_or(to));
-        }
-        self.node.compact(to)?;
-        Some(Record::Compact { group: self.id, to: self.node.start() })
-    }
-
     // ---- outputs ----
+
+    /// [`Group::drain`] would do something.
+    pub(crate) fn has_output(&self, config: &ShardConfig) -> bool {
+        if self.is_halted() {
+            return false;
+        }
+        let may_leave = |(after, _): &(Seq, Outbound)| *after <= self.durable;
+        let may_read = |(index, _): (&Index, _)| *index <= self.dispatched;
+        (!self.proposals.is_empty() && !self.holds_proposals())
+            || self.node.has_output()
+            || self.part != Part::Full
+            || self.gated.front().is_some_and(may_leave)
+            || self.reads.first_key_value().is_some_and(may_read)
+            || self.is_asleep() != self.is_watched
+            || self.asking.is_some()
+            || (config.tell_committed && self.told < self.node.commit())
+    }
 
     /// End of the turn: propose what was collected and turn the node's wishes into effects. The
     /// records of this group go to `records`; `task` is the number the turn's log task will have.

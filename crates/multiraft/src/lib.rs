@@ -34,6 +34,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agenda;
 mod applier;
 mod asking;
 mod effect;

@@ -12,6 +12,7 @@ use kontiki_types::{Message, Moment, PeerId, RegionId, StoreId};
 
 use crate::GroupStatus;
 use crate::Token;
+use crate::agenda::Agenda;
 use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::event::Event;
 use crate::group::{Durability, Group, Records, Revival};
@@ -33,6 +34,9 @@ pub struct ShardConfig {
     /// So many bytes of a group's log stay when the rest is compacted: a follower that was away for
     /// a moment then needs no snapshot. Default 16 MiB.
     pub retain_bytes: usize,
+    /// And of all groups' logs together, each an equal share: a thousand groups must not keep a
+    /// thousand times what one may. Default 64 MiB.
+    pub retain_bytes_all: usize,
     /// A group's log beyond this is compacted even if a live follower, or one that a snapshot is on
     /// its way to, still needs it; that follower then gets a snapshot. Default 256 MiB.
     pub retain_bytes_max: usize,
@@ -53,6 +57,7 @@ impl Default for ShardConfig {
             unapplied_bytes_max: 64 * MIB,
             sync_engine_every_bytes: 64 * MIB,
             retain_bytes: 16 * MIB,
+            retain_bytes_all: 64 * MIB,
             retain_bytes_max: 256 * MIB,
             tell_committed: false,
             store_timeout: Duration::from_secs(2),
@@ -80,12 +85,7 @@ pub struct Shard {
     groups: BTreeMap<RegionId, Box<Group>>,
     /// Replicas that take no part, whatever is said to them.
     quarantined: BTreeMap<RegionId, KeptOut>,
-    /// Groups with something to drain.
-    dirty: BTreeSet<RegionId>,
-    /// When each group wants to hear of time, earliest first.
-    deadlines: BTreeSet<(Moment, RegionId)>,
-    /// The deadline each group has in `deadlines`.
-    deadline_of: BTreeMap<RegionId, Moment>,
+    agenda: Agenda,
     /// Watches stores for the groups that sleep.
     watch: Watch,
     /// Number of the newest log task.
@@ -120,9 +120,7 @@ impl Shard {
             config,
             groups: BTreeMap::new(),
             quarantined: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
-            deadline_of: BTreeMap::new(),
+            agenda: Agenda::default(),
             watch,
             task: TaskSeq(0),
             tasks: VecDeque::new(),
@@ -144,11 +142,11 @@ impl Shard {
     /// When the shard has it already.
     pub fn add_group(&mut self, spec: GroupSpec, now: Moment) {
         let id = spec.group;
-        let group =
-            Box::new(Group::new(id, Node::new(spec.raft, spec.restored, now), spec.durability));
+        let group = Group::new(id, Node::new(spec.raft, spec.restored, now), spec.durability);
+        let mut group = Box::new(group);
+        self.agenda.note(&mut group, &self.config);
         let before = self.groups.insert(id, group);
         assert!(before.is_none(), "{id} is here already");
-        self.touch(id);
     }
 
     /// Add a group while others run. Its records ([`crate::restore()`] gives them) are part of the
@@ -178,11 +176,10 @@ impl Shard {
     /// id is never to be created again ([`Unknown`]).
     pub fn destroy_group(&mut self, id: RegionId) -> bool {
         let Some(group) = self.groups.remove(&id) else { return false };
+        self.agenda.forget(&group);
         group.destroy(&mut self.early);
         self.fetches.retain(|_, (asker, _)| *asker != id);
-        self.set_deadline(id, None);
         self.watch.wake(id);
-        self.dirty.remove(&id);
         self.records.push(Record::Forget { group: id });
         self.leaving.insert(id);
         self.early.apply.push(ApplyTask::Destroy { group: id });
@@ -200,7 +197,7 @@ impl Shard {
         let id = replica.group;
         assert!(!self.groups.contains_key(&id), "{id} is here already");
         let kept_out = KeptOut::new(replica);
-        self.set_deadline(id, kept_out.next_deadline());
+        self.agenda.plan(id, kept_out.next_deadline());
         let before = self.quarantined.insert(id, kept_out);
         assert!(before.is_none(), "{id} is quarantined already");
     }
@@ -216,7 +213,7 @@ impl Shard {
         match self.groups.get_mut(&id) {
             Some(group) if !group.is_halted() => {
                 group.halt(now);
-                self.touch(id);
+                self.agenda.note(group, &self.config);
             }
             _ => self.early.halted.push(id),
         }
@@ -224,10 +221,7 @@ impl Shard {
 
     /// Stop a replica at once, without handing over.
     pub fn halt_now(&mut self, id: RegionId) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.halt_now();
-            self.touch(id);
-        }
+        self.with(id, Group::halt_now);
     }
 
     /// Let a halted replica take part again, as if its process had restarted: at once, or when
@@ -237,8 +231,8 @@ impl Shard {
             return false;
         };
         group.revive(revival, now);
+        self.agenda.note(group, &self.config);
         self.fetches.retain(|_, (asker, _)| *asker != id);
-        self.touch(id);
         true
     }
 
@@ -267,15 +261,7 @@ impl Shard {
                 self.watch.heard(store, now);
                 self.early.send.extend(watch::answer(store, &message));
             }
-            Event::Message { group, store, message } => {
-                self.watch.heard(store, now);
-                self.call_heir(group, &message);
-                if self.groups.contains_key(&group) {
-                    self.with(group, |g| g.on_message(store, message, now));
-                } else {
-                    self.on_unknown(Unknown { group, store, message });
-                }
-            }
+            Event::Message { group, store, message } => self.hear(group, store, message, now),
             Event::SnapshotArrived { group, message, spool } => {
                 self.with(group, |g| g.on_snapshot_arrived(message, spool, now));
             }
@@ -299,15 +285,18 @@ impl Shard {
             }
             Event::EngineSynced => self.on_engine_synced(),
             Event::Snapshotted { group, index } => {
+                let (groups, config) = (self.groups.len(), &self.config);
                 let found = self.groups.get_mut(&group);
-                let compacted = found.and_then(|g| g.on_snapshotted(index, &self.config));
+                let compacted = found.and_then(|g| g.on_snapshotted(index, config, groups));
                 self.records.extend(compacted);
             }
             Event::Halt { group } => self.halt(group, now),
             Event::Unreachable { store } => {
                 // Who sleeps beside it is woken by the watch, not all at once.
-                let awake = self.deadline_of.keys().filter(|id| !self.watch.is_asleep(**id));
-                for id in awake.copied().collect::<Vec<_>>() {
+                let awake = self.groups.iter().filter(|(id, group)| {
+                    group.next_deadline().is_some() && !self.watch.is_asleep(**id)
+                });
+                for id in awake.map(|(id, _)| *id).collect::<Vec<_>>() {
                     self.with(id, |g| g.on_unreachable(store, now));
                 }
             }
@@ -328,25 +317,22 @@ impl Shard {
         for id in self.watch.on_time(now, &mut self.early.send) {
             self.with(id, |g| g.wake(now));
         }
-        while let Some(&(deadline, id)) = self.deadlines.first() {
-            if deadline > now {
-                return;
-            }
-            self.deadlines.pop_first();
-            self.deadline_of.remove(&id);
+        for (at, id) in self.agenda.due(now) {
             if let Some(kept_out) = self.quarantined.get_mut(&id) {
                 kept_out.on_time(now, &mut self.early.send);
-                let next = kept_out.next_deadline();
-                self.set_deadline(id, next);
+                self.agenda.plan(id, kept_out.next_deadline());
             }
-            self.with(id, |g| g.on_time(now));
+            let Some(group) = self.groups.get_mut(&id) else { continue };
+            if self.agenda.is_visited(group, at, now) {
+                group.on_time(now);
+                self.agenda.note(group, &self.config);
+            }
         }
     }
 
     /// When [`Shard::on_time`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Moment> {
-        let first = self.deadlines.first().map(|&(deadline, _)| deadline);
-        first.into_iter().chain(self.watch.next_deadline()).min()
+        self.agenda.next_visit().into_iter().chain(self.watch.next_deadline()).min()
     }
 
     /// End of the turn: everything the groups want, in `effects`, which is cleared first.
@@ -357,18 +343,23 @@ impl Shard {
         let mut records = Records::default();
         records.list.append(&mut self.records);
         let is_birth = std::mem::take(&mut self.is_birth);
-        while let Some(id) = self.dirty.pop_first() {
+        let mut dirty = self.agenda.take_dirty();
+        for id in dirty.drain(..) {
             let Some(group) = self.groups.get_mut(&id) else { continue };
+            if !group.noted.take_dirty() {
+                continue;
+            }
             group.drain(task, now, &self.config, &mut self.batch, &mut records, effects);
-            let deadline = group.next_deadline();
-            if group.is_asleep() != self.watch.is_asleep(id) {
+            if group.is_asleep() != group.is_watched {
+                group.is_watched = group.is_asleep();
                 self.watch.wake(id);
-                if group.is_asleep() {
+                if group.is_watched {
                     self.watch.sleep(id, group.sleeps_beside(), now);
                 }
             }
-            self.set_deadline(id, deadline);
+            self.agenda.plan_visit(group);
         }
+        self.agenda.reuse(dirty);
         for (group, fetch) in &mut effects.fetch {
             self.tickets += 1;
             self.fetches.insert(self.tickets, (*group, fetch.ticket));
@@ -415,16 +406,17 @@ impl Shard {
         self.groups.iter().map(|(id, group)| (*id, group.node()))
     }
 
-    /// The groups that the coming [`Shard::take_effects`] drains, for checks in simulation.
-    pub fn dirty(&self) -> impl Iterator<Item = RegionId> + '_ {
-        self.dirty.iter().copied()
+    /// The groups that took something in since the last [`Shard::take_effects`], in order of id,
+    /// for checks in simulation.
+    pub fn touched(&self) -> BTreeSet<RegionId> {
+        self.agenda.touched()
     }
 
     fn with(&mut self, id: RegionId, input: impl FnOnce(&mut Group)) {
         // A late report for a group that was destroyed: nobody waits for it.
         if let Some(group) = self.groups.get_mut(&id) {
             input(group);
-            self.dirty.insert(id);
+            self.agenda.note(group, &self.config);
         }
     }
 
@@ -435,6 +427,16 @@ impl Shard {
         if !is_known && self.early.unknown.len() < UNKNOWN_MAX {
             self.early.unknown.push(unknown);
         }
+    }
+
+    fn hear(&mut self, id: RegionId, store: StoreId, message: Message, now: Moment) {
+        self.watch.heard(store, now);
+        self.call_heir(id, &message);
+        let Some(group) = self.groups.get_mut(&id) else {
+            return self.on_unknown(Unknown { group: id, store, message });
+        };
+        group.on_message(store, message, now);
+        self.agenda.note(group, &self.config);
     }
 
     /// A leader may call the heir of a quarantined replica. It repeats itself until the heir's
@@ -455,10 +457,10 @@ impl Shard {
         for id in born {
             let Some(kept_out) = self.quarantined.remove(&id) else { continue };
             let (node, asking) = kept_out.into_heir(now);
-            let group = Group::heir(id, node, asking);
-            self.groups.insert(id, Box::new(group));
+            let mut group = Box::new(Group::heir(id, node, asking));
+            self.agenda.note(&mut group, &self.config);
+            self.groups.insert(id, group);
             self.early.succeeded.push(id);
-            self.touch(id);
         }
     }
 
@@ -473,26 +475,25 @@ impl Shard {
             Some(group) if group.is_halting() => {
                 self.early.refused.push((token, Refused::Halted));
             }
-            Some(group) => input(group, &self.config, &mut self.early),
+            Some(group) => {
+                input(group, &self.config, &mut self.early);
+                self.agenda.note(group, &self.config);
+            }
             None => {
                 let kept_out = self.quarantined.contains_key(&id);
                 let refused = if kept_out { Refused::Quarantined } else { Refused::NoGroup };
                 self.early.refused.push((token, refused));
             }
         }
-        self.touch(id);
-    }
-
-    fn touch(&mut self, id: RegionId) {
-        self.dirty.insert(id);
     }
 
     fn on_log_synced(&mut self, task: TaskSeq, now: Moment) {
         assert!(task <= self.task, "{task:?} synced, newest is {:?}", self.task);
         while self.tasks.front().is_some_and(|(oldest, _)| *oldest <= task) {
             for id in self.tasks.pop_front().map(|(_, ids)| ids).into_iter().flatten() {
-                if self.groups.get_mut(&id).is_some_and(|group| group.on_log_synced(task, now)) {
-                    self.dirty.insert(id);
+                let Some(group) = self.groups.get_mut(&id) else { continue };
+                if group.on_log_synced(task, now) {
+                    self.agenda.note(group, &self.config);
                 }
             }
         }
@@ -501,8 +502,9 @@ impl Shard {
 
     fn on_engine_synced(&mut self) {
         self.engine_syncing = false;
+        let groups = self.groups.len();
         for group in self.groups.values_mut() {
-            self.records.extend(group.on_engine_synced(&self.config));
+            self.records.extend(group.on_engine_synced(&self.config, groups));
         }
     }
 
@@ -520,16 +522,6 @@ impl Shard {
             for group in self.groups.values_mut() {
                 group.on_engine_sync_asked();
             }
-        }
-    }
-
-    fn set_deadline(&mut self, id: RegionId, deadline: Option<Moment>) {
-        if let Some(old) = self.deadline_of.remove(&id) {
-            self.deadlines.remove(&(old, id));
-        }
-        if let Some(new) = deadline {
-            self.deadline_of.insert(id, new);
-            self.deadlines.insert((new, id));
         }
     }
 }

@@ -64,12 +64,22 @@ impl Applying {
         })
     }
 
+    /// Everything up to here may be applied.
+    fn ready(&self, log: &Log) -> Index {
+        if mutants::is_on(Mutant::ApplyUncommitted) {
+            return log.durable();
+        }
+        self.commit.min(log.durable())
+    }
+
+    /// Something may be due: entries to hand out, or an install to begin.
+    pub(crate) fn wants_round(&self, log: &Log) -> bool {
+        self.install.is_some() || !self.fetched.is_empty() || self.ready(log) > self.handed_out
+    }
+
     /// Hand out what is due, within `bytes_max` of entries not yet reported applied.
     pub(crate) fn hand_out(&mut self, log: &Log, bytes_max: usize, out: &mut Vec<Entry>) {
-        let mut ready = self.commit.min(log.durable());
-        if mutants::is_on(Mutant::ApplyUncommitted) {
-            ready = log.durable();
-        }
+        let ready = self.ready(log);
         if self.install.is_some() {
             self.fetched.clear();
             return;

@@ -32,6 +32,19 @@ pub struct Batch {
     pub notices: Vec<Notice>,
 }
 
+impl Batch {
+    /// Nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.store.is_none()
+            && self.send.is_empty()
+            && self.apply.is_empty()
+            && self.reads.is_empty()
+            && self.reads_failed.is_empty()
+            && self.fetch.is_empty()
+            && self.notices.is_empty()
+    }
+}
+
 /// Make this durable, in this order: snapshot, truncation and entries, hard state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreOp {

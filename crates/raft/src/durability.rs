@@ -90,13 +90,18 @@ impl Durability {
         self.gate_of_ballot() == Seq(0)
     }
 
+    /// This round's changes need an operation.
+    pub(crate) fn wants_build(&self, log: &Log) -> bool {
+        log.last().index > log.handed() || self.ballot_changed || self.snapshot.is_some()
+    }
+
     /// The operation that this round's changes need, if any. A commit hint alone is not worth one:
     /// after a crash the next leader tells it.
     pub(crate) fn build(&mut self, log: &mut Log, hard_state: HardState) -> Option<StoreOp> {
-        let has_entries = log.last().index > log.handed();
-        if !has_entries && !self.ballot_changed && self.snapshot.is_none() {
+        if !self.wants_build(log) {
             return None;
         }
+        let has_entries = log.last().index > log.handed();
         self.newest = self.upcoming();
         let mut entries = Vec::new();
         log.copy_range(log.handed(), log.last().index, usize::MAX, &mut entries);

@@ -304,7 +304,23 @@ impl Node {
 
     // ---- outputs ----
 
-    /// Move what is to be done into the batch; call after each round of inputs.
+    /// Something is to be done, or planned: [`Node::take`] must be called at the end of the round.
+    /// Else it need not be: with many groups, an acknowledgement that changes nothing but a number
+    /// shall cost no more than that.
+    pub fn has_output(&self) -> bool {
+        let shared = &self.shared;
+        let speaks = match &self.role {
+            Role::Leader(leader) => leader.wants_flush(shared),
+            Role::Follower(follower) => follower.wants_flush(),
+            Role::PreCandidate(_) | Role::Candidate(_) => false,
+        };
+        speaks
+            || shared.durability.wants_build(&shared.log)
+            || shared.applying.wants_round(&shared.log)
+            || !shared.outbox.is_empty()
+    }
+
+    /// Move what is to be done into the batch; call after each round of inputs that led to output.
     ///
     /// # Panics
     /// When the batch still holds a store operation.
@@ -454,6 +470,11 @@ impl Node {
             Role::Leader(leader) => leader.transfer.map(|transfer| transfer.to),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
+    }
+
+    /// A transfer that began here has no outcome yet: soon another leads, or this peer goes on.
+    pub fn is_handing_over(&self) -> bool {
+        self.transferring().is_some() || self.shared.handover.is_some()
     }
 
     /// The snapshot of this offer is being installed, or waits for entries that are being applied.

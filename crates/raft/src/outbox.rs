@@ -43,6 +43,15 @@ impl Outbox {
         self.reads_failed.extend(ids);
     }
 
+    /// Nothing was said and nothing asked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.send.is_empty()
+            && self.reads.is_empty()
+            && self.reads_failed.is_empty()
+            && self.notices.is_empty()
+            && self.fetch.is_empty()
+    }
+
     /// The term rose within a round. A gated message of the old term names an operation that is
     /// not built yet and that may no longer hold what the message claims (an acknowledged entry
     /// can be replaced before it was ever written), so it must not leave. The network may lose

@@ -11,7 +11,6 @@
 //! | `Outgoing` | no | yes | gone |
 //! | `Demoting` | no | yes | `Learner` |
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::{Peer, PeerId, StoreId};
@@ -51,7 +50,8 @@ impl PeerRole {
 /// All peers of a group, in order of id.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Membership {
-    peers: BTreeMap<PeerId, (StoreId, PeerRole)>,
+    /// In order of id. Few and looked at all the time: side by side, not in a tree.
+    peers: Vec<Peer>,
 }
 
 impl Membership {
@@ -60,12 +60,12 @@ impl Membership {
     /// # Panics
     /// When a peer id occurs twice.
     pub fn new(peers: impl IntoIterator<Item = Peer>) -> Self {
-        let mut membership = Self::default();
-        for peer in peers {
-            let before = membership.peers.insert(peer.id, (peer.store, peer.role));
-            assert!(before.is_none(), "peer {} occurs twice", peer.id);
+        let mut peers: Vec<Peer> = peers.into_iter().collect();
+        peers.sort_unstable_by_key(|peer| peer.id);
+        for (peer, next) in peers.iter().zip(peers.iter().skip(1)) {
+            assert!(peer.id != next.id, "peer {} occurs twice", peer.id);
         }
-        membership
+        Self { peers }
     }
 
     /// A simple configuration of voters with ids and stores `1..=count`; for tests and examples.
@@ -79,38 +79,38 @@ impl Membership {
 
     /// All peers in order of id.
     pub fn peers(&self) -> impl Iterator<Item = Peer> + '_ {
-        self.peers.iter().map(|(&id, &(store, role))| Peer { id, store, role })
+        self.peers.iter().copied()
     }
 
     /// The peer of this id.
     pub fn peer(&self, id: PeerId) -> Option<Peer> {
-        self.peers.get(&id).map(|&(store, role)| Peer { id, store, role })
+        self.peers.iter().find(|peer| peer.id == id).copied()
     }
 
     /// True when the peer belongs to the group, with or without a vote.
     pub fn contains(&self, id: PeerId) -> bool {
-        self.peers.contains_key(&id)
+        self.peer(id).is_some()
     }
 
     /// True when the peer has a vote in either half.
     pub fn is_voter(&self, id: PeerId) -> bool {
-        self.peers.get(&id).is_some_and(|(_, r)| r.votes_incoming() || r.votes_outgoing())
+        self.peer(id).is_some_and(|p| p.role.votes_incoming() || p.role.votes_outgoing())
     }
 
     /// Voters of the incoming half (all voters, unless joint), in order of id.
     pub fn incoming(&self) -> impl Iterator<Item = PeerId> + '_ {
-        self.peers.iter().filter(|(_, (_, r))| r.votes_incoming()).map(|(&id, _)| id)
+        self.peers.iter().filter(|p| p.role.votes_incoming()).map(|p| p.id)
     }
 
     /// Voters of the outgoing half; empty unless joint.
     pub fn outgoing(&self) -> impl Iterator<Item = PeerId> + '_ {
         let joint = self.is_joint();
-        self.peers.iter().filter(move |(_, (_, r))| joint && r.votes_outgoing()).map(|(&id, _)| id)
+        self.peers.iter().filter(move |p| joint && p.role.votes_outgoing()).map(|p| p.id)
     }
 
     /// A change of membership is under way.
     pub fn is_joint(&self) -> bool {
-        self.peers.values().any(|(_, role)| role.is_transitional())
+        self.peers.iter().any(|peer| peer.role.is_transitional())
     }
 
     /// Number of peers.

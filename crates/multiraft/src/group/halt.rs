@@ -113,6 +113,7 @@ impl Group {
         }
         let Some(revival) = self.revival.take() else { return };
         let node = self.node.successor(revival.raft, &revival.at, now);
-        *self = Self::new(self.id, node, self.durability);
+        let (noted, is_watched) = (self.noted, self.is_watched);
+        *self = Self { noted, is_watched, ..Self::new(self.id, node, self.durability) };
     }
 }

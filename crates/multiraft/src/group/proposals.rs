@@ -14,7 +14,7 @@ use crate::effect::{Effects, Refused};
 
 impl Group {
     pub(super) fn propose_collected(&mut self, now: Moment, effects: &mut Effects) {
-        if self.proposals.is_empty() {
+        if self.proposals.is_empty() || self.holds_proposals() {
             return;
         }
         let mut proposals = std::mem::take(&mut self.proposals);
@@ -37,6 +37,12 @@ impl Group {
         }
         drop(rest);
         self.proposals = proposals;
+    }
+
+    /// Leadership is being handed over: in a round trip or two it is known who takes them. To
+    /// refuse them now would send their callers into a pause longer than that.
+    pub(super) fn holds_proposals(&self) -> bool {
+        self.node.is_handing_over()
     }
 
     fn propose_entry(

@@ -2,6 +2,7 @@
 //! and go; and single shards, event by event. How one group behaves is tested in `kontiki_raft`.
 
 mod compaction;
+mod handover;
 mod idle;
 mod machine;
 mod membership;

@@ -99,10 +99,16 @@ impl Stores {
 
     /// Somebody on this store asks for something; what follows happens at once.
     pub(super) fn ask(&mut self, id: u64, event: impl FnOnce(Token) -> Event) -> Token {
+        let token = self.queue(id, event);
+        self.run();
+        token
+    }
+
+    /// Somebody on this store asks for something; nothing happens yet.
+    pub(super) fn queue(&mut self, id: u64, event: impl FnOnce(Token) -> Event) -> Token {
         self.tokens += 1;
         let token = Token(self.tokens);
         self.mail.push_back((StoreId(id), event(token)));
-        self.run();
         token
     }
 
@@ -111,6 +117,16 @@ impl Stores {
         self.holds_snapshots = false;
         self.mail.extend(self.held.drain(..));
         self.run();
+    }
+
+    /// One turn of this store alone: what it says has not arrived anywhere yet.
+    pub(super) fn turn_of(&mut self, id: u64) {
+        for (to, event) in std::mem::take(&mut self.mail) {
+            assert_eq!(to, StoreId(id), "{event:?} is for another store");
+            let now = self.now;
+            self.store(id).shard.on_event(event, now);
+        }
+        self.turn(StoreId(id));
     }
 
     /// Until nobody has anything to say.

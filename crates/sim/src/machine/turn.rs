@@ -1,6 +1,6 @@
 //! One turn of the shard: take in what waits, drain the effects, execute them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,16 +78,16 @@ impl Machine {
             running.shard.on_event(event, now);
         }
         running.shard.on_time(now);
-        let dirty: Vec<_> = running.shard.dirty().collect();
+        let touched = running.shard.touched();
         running.shard.take_effects(now, &mut effects);
-        self.execute(&mut effects, &dirty, env);
+        self.execute(&mut effects, &touched, env);
         // What this very turn took in may have come after what it answered.
         self.running().note_heard(&heard, now);
         self.running().effects = effects;
         self.plan_timer(env);
     }
 
-    fn execute(&mut self, effects: &mut Effects, dirty: &[RegionId], env: &mut Env) {
+    fn execute(&mut self, effects: &mut Effects, touched: &BTreeSet<RegionId>, env: &mut Env) {
         if let Some(task) = effects.log.take() {
             env.trace.mix(task.seq.0);
             if env.trace.is_told() {
@@ -96,7 +96,7 @@ impl Machine {
             self.queue_log(task, env);
         }
         self.running().writer.fetches.append(&mut effects.fetch);
-        for &group in dirty {
+        for &group in touched {
             self.judge_node(group, env);
         }
         self.judge_apply(&mut effects.apply, env);

@@ -14,7 +14,8 @@ use crate::shared::Shared;
 impl Leader {
     /// Commit what a quorum holds durably: only an entry of this term may be counted, it takes the
     /// older ones with it (Raft §5.4.2, figure 8).
-    pub(super) fn advance_commit(&mut self, shared: &mut Shared) {
+    /// True when that moved.
+    pub(super) fn advance_commit(&mut self, shared: &mut Shared) -> bool {
         let (id, mut durable) = (shared.config.id, shared.log.durable());
         if mutants::is_on(Mutant::CommitUnsynced) {
             durable = shared.log.last().index;
@@ -22,10 +23,9 @@ impl Leader {
         let matched = |peer: PeerId| {
             if peer == id { durable } else { self.find(peer).map_or(Index(0), |p| p.matched) }
         };
-        let Some(index) = joint::reached(shared.membership(), matched) else { return };
-        if shared.log.term(index) == Some(shared.term()) || mutants::is_on(Mutant::CommitOldTerm) {
-            shared.commit_to(index);
-        }
+        let Some(index) = joint::reached(shared.membership(), matched) else { return false };
+        let ours = shared.log.term(index) == Some(shared.term());
+        (ours || mutants::is_on(Mutant::CommitOldTerm)) && shared.commit_to(index)
     }
 
     /// Confirm the rounds that a quorum echoed. This peer echoes every round at once.
@@ -55,13 +55,7 @@ impl Leader {
     /// Begin a round if readers wait and something may carry it: appends that leave anyway, or
     /// heartbeats of its own. True when one began.
     pub(super) fn begin_round(&mut self, shared: &mut Shared) -> bool {
-        // Before that, the commit index may lie behind what an earlier leader answered.
-        let early = shared.applying.commit() < self.noop && !mutants::is_on(Mutant::ReadBeforeNoop);
-        if !self.reads.is_wanted() || early {
-            return false;
-        }
-        let last = shared.log.last().index;
-        if !self.reads.has_room() && !self.followers.iter().any(|p| flow::is_due(p, last)) {
+        if !self.may_begin_round(shared) {
             return false;
         }
         self.reads.begin(shared.applying.commit());
@@ -69,6 +63,16 @@ impl Leader {
         // A lone voter needs nobody's word.
         self.confirm_rounds(shared);
         true
+    }
+
+    pub(super) fn may_begin_round(&self, shared: &Shared) -> bool {
+        // Before that, the commit index may lie behind what an earlier leader answered.
+        let early = shared.applying.commit() < self.noop && !mutants::is_on(Mutant::ReadBeforeNoop);
+        if !self.reads.is_wanted() || early {
+            return false;
+        }
+        let last = shared.log.last().index;
+        self.reads.has_room() || self.followers.iter().any(|p| flow::is_due(p, last))
     }
 
     /// True when enough messages carry the round for a quorum to echo it.

@@ -131,7 +131,9 @@ impl Leader {
 
     /// Something is durable here: perhaps more is committed.
     pub(crate) fn on_persisted(&mut self, shared: &mut Shared) -> Transition {
-        self.advance_commit(shared);
+        if self.advance_commit(shared) {
+            self.hand_over(shared);
+        }
         change::advance(shared, self)
     }
 
@@ -162,6 +164,18 @@ impl Leader {
     }
 
     // ---- outputs ----
+
+    /// [`Leader::flush`] would say something, or plan to.
+    pub(crate) fn wants_flush(&self, shared: &Shared) -> bool {
+        let last = shared.log.last().index;
+        let due = |p: &Progress| p.nudge || flow::is_due(p, last);
+        let planned = |at: Moment| at <= self.now;
+        let unplanned =
+            || self.followers.iter().any(|progress| flow::owes_commit(shared, progress));
+        self.followers.iter().any(due)
+            || self.tell_commit_at.map_or_else(unplanned, planned)
+            || self.may_begin_round(shared)
+    }
 
     /// End of a round: send what is due to everyone.
     pub(crate) fn flush(&mut self, shared: &mut Shared) {
@@ -237,11 +251,13 @@ impl Leader {
         self.followers.get(at)
     }
 
-    /// Tell the target of a transfer to campaign, once it has everything.
+    /// Tell the target of a transfer to campaign, once it has everything, and everything is
+    /// committed: whoever waits for it here then hears the outcome, and not that it is unknown.
     pub(crate) fn hand_over(&mut self, shared: &mut Shared) {
         let Some(Transfer { to, .. }) = self.transfer else { return };
         let last = shared.log.last().index;
-        if self.find(to).is_some_and(|progress| progress.matched == last) {
+        let is_over = shared.applying.commit() == last;
+        if is_over && self.find(to).is_some_and(|progress| progress.matched == last) {
             self.lease.give_up();
             shared.send(to, Body::TimeoutNow);
         }

@@ -119,8 +119,8 @@ fn on_outcome(
         Effect::None => {}
         Effect::NeedsSnapshot => flow::want_snapshot(shared, progress),
         Effect::Matched => {
-            leader.advance_commit(shared);
-            if leader.transfer.is_some_and(|transfer| transfer.to == from) {
+            let moved = leader.advance_commit(shared);
+            if moved || leader.transfer.is_some_and(|transfer| transfer.to == from) {
                 leader.hand_over(shared);
             }
         }

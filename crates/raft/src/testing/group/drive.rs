@@ -30,7 +30,12 @@ impl Group {
         let mut batch = Batch::default();
         let replica = self.replica_mut(id);
         let node = replica.node.as_mut().expect("only a running node is drained");
+        let (has_output, deadline) = (node.has_output(), node.next_deadline());
         node.take(&mut batch);
+        // Without output nothing is planned sooner than before either.
+        let later = |after| deadline.is_some_and(|before| before <= after);
+        let is_quiet = batch.is_empty() && node.next_deadline().is_none_or(later);
+        assert!(has_output || is_quiet, "{id} had no output, and then {batch:?}");
         invariants::check(node);
         for notice in batch.notices {
             self.on_notice(id, notice);
