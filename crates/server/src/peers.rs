@@ -25,6 +25,10 @@ impl Inbound for Peers {
         self.0.host.frame(from, frame)
     }
 
+    fn lost(&self, from: StoreId) {
+        self.0.host.lost(from);
+    }
+
     fn snapshot(&self, offer: Bytes) -> Result<Box<dyn SnapshotSink>, String> {
         self.0.host.snapshot(offer)
     }

@@ -38,6 +38,10 @@ pub trait Inbound: Send + Sync + 'static {
     /// It is not one; the connection is closed.
     fn frame(&self, from: StoreId, frame: Bytes) -> Result<(), String>;
 
+    /// A connection of this store ended; its frames were handed over before. By default that is no
+    /// news.
+    fn lost(&self, _from: StoreId) {}
+
     /// A snapshot begins with this offer.
     ///
     /// # Errors
@@ -148,14 +152,23 @@ impl Inner {
         let hello = greeted.map_err(io::Error::other)?;
         socket.set_read_timeout(None)?;
         match hello.purpose {
-            Purpose::Control | Purpose::Append => loop {
-                let frame = link::receive(&mut reader, MESSAGE_BYTES_MAX)?;
-                self.inbound.frame(hello.from, frame.into()).map_err(io::Error::other)?;
-            },
+            Purpose::Control | Purpose::Append => {
+                let ended = self.take_frames(hello.from, &mut reader);
+                self.inbound.lost(hello.from);
+                ended
+            }
             Purpose::Snapshot => {
                 let reason = self.take_snapshot(&mut reader).err().unwrap_or_default();
                 link::send(&mut writer, reason.as_bytes())
             }
+        }
+    }
+
+    /// Until the connection ends.
+    fn take_frames(&self, from: StoreId, reader: &mut impl Read) -> io::Result<()> {
+        loop {
+            let frame = link::receive(reader, MESSAGE_BYTES_MAX)?;
+            self.inbound.frame(from, frame.into()).map_err(io::Error::other)?;
         }
     }
 

@@ -11,6 +11,12 @@ impl Inbound for NodeHost {
         self.receive(from, frame).map_err(|error| error.to_string())
     }
 
+    /// The lane the other way notices as well, and may do so before the last frame is read: a sign
+    /// of life would then take its word back, and a dead leader be succeeded late (bench failover).
+    fn lost(&self, from: StoreId) {
+        self.unreachable(from);
+    }
+
     fn snapshot(&self, offer: Bytes) -> Result<Box<dyn SnapshotSink>, String> {
         Ok(Box::new(self.receive_snapshot(offer)?))
     }

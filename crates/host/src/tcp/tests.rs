@@ -44,6 +44,23 @@ impl Inbound for Ear {
     }
 }
 
+/// Hears of the end as well.
+struct LastWord(SyncSender<String>);
+
+impl Inbound for LastWord {
+    fn frame(&self, _from: StoreId, frame: Bytes) -> Result<(), String> {
+        self.0.send(text(&frame)).map_err(|error| error.to_string())
+    }
+
+    fn lost(&self, from: StoreId) {
+        self.0.send(format!("{from} is lost")).expect("somebody listens");
+    }
+
+    fn snapshot(&self, _offer: Bytes) -> Result<Box<dyn SnapshotSink>, String> {
+        Err("none is expected".into())
+    }
+}
+
 struct Sink(SyncSender<String>, String);
 
 impl SnapshotSink for Sink {
@@ -71,10 +88,18 @@ struct Store {
 
 impl Store {
     fn start(identity: Identity, port: u16) -> Self {
+        Self::with_ear(identity, port, |heard| Box::new(Ear(heard)))
+    }
+
+    fn with_ear(
+        identity: Identity,
+        port: u16,
+        ear: impl FnOnce(SyncSender<String>) -> Box<dyn Inbound>,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (ear, heard) = sync_channel(64);
-        let acceptor = Acceptor::new(identity, [1, 2, 3].map(StoreId), Box::new(Ear(ear)));
+        let (sender, heard) = sync_channel(64);
+        let acceptor = Acceptor::new(identity, [1, 2, 3].map(StoreId), ear(sender));
         let taking = acceptor.clone();
         let listening = std::thread::Builder::new()
             .spawn(move || {
@@ -162,6 +187,19 @@ fn a_lane_finds_a_store_that_comes_back() {
     send(&tcp, Class::Control, &"two".into());
     assert_eq!(store.hear(), "two");
     assert!(lost.load(Ordering::SeqCst) > 0, "nobody was told");
+}
+
+#[test]
+fn the_end_of_a_store_is_told_after_its_last_frame() {
+    let store = Store::with_ear(identity(7, 2), 0, |heard| Box::new(LastWord(heard)));
+    let tcp = transport_to(&store);
+    for n in 0..9 {
+        send(&tcp, Class::Append, &n.to_string().into());
+    }
+    drop(tcp);
+    while store.hear() != "8" {}
+    assert_eq!(store.hear(), "s1 is lost");
+    store.stop();
 }
 
 #[test]
