@@ -52,6 +52,7 @@ pub(crate) fn is(broken: Broken) -> bool {
         Broken::Erase => mutants::is_on(Mutant::LogKeepsTorn),
         Broken::Barrier => mutants::is_on(Mutant::LogFreesEarly),
         Broken::SyncAtRotation => mutants::is_on(Mutant::LogRotatesUnsynced),
-        Broken::Salt | Broken::Chain | Broken::Poison => false,
+        Broken::Poison => mutants::is_on(Mutant::LogSyncErrorForgotten),
+        Broken::Salt | Broken::Chain => false,
     }
 }

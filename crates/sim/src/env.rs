@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_codec::crc;
-use kontiki_types::{Moment, StoreId};
+use kontiki_types::{Moment, PeerId, RegionId, StoreId};
 
 use crate::check::{Book, Safety};
 use crate::cluster::Cluster;
 use crate::fault;
-use crate::marks::Marks;
+use crate::marks::{Mark, Marks};
 use crate::mutant::Outside;
 use crate::network::{Address, Network};
 use crate::options::Options;
@@ -87,6 +87,13 @@ pub enum Work {
     Segment,
     /// Nothing was logged for a while, perhaps.
     LogRest,
+    /// A replica that was removed from its group goes.
+    Destroy {
+        /// Of which group.
+        group: RegionId,
+        /// Which replica.
+        peer: PeerId,
+    },
     /// The receiver of a snapshot has not acknowledged this part in time.
     ChunkTimeout {
         /// Which stream.
@@ -169,6 +176,9 @@ impl Env {
         let is_fine = self.options.has_lying_disks || self.rotten.iter().all(|&r| r == store);
         if is_fine {
             self.rotten.insert(store);
+            if self.rotten.len() as u64 > self.options.cluster.store_count / 2 {
+                self.marks.hit(Mark::MajorityDamaged);
+            }
         }
         is_fine
     }
@@ -180,13 +190,14 @@ impl Env {
     }
 
     /// Sends a packet: the network decides whether and when it arrives.
-    #[expect(clippy::needless_pass_by_value, reason = "a packet that is sent is given away")]
     pub fn send(&mut self, from: Address, to: Address, packet: Packet) {
         let copies = if packet.may_repeat() { 2 } else { 1 };
-        let arrivals = self.network.arrivals(from, to, copies, self.now, &mut self.marks);
-        for at in arrivals.into_iter().flatten() {
+        let [first, second] = self.network.arrivals(from, to, copies, self.now, &mut self.marks);
+        let Some(first) = first else { return };
+        let again = second.map(|second| (second, packet.clone()));
+        for (at, packet) in [(first, packet)].into_iter().chain(again) {
             self.trace.mix(at.0);
-            let packet = self.damaged(packet.clone());
+            let packet = self.damaged(packet);
             self.queue.push(at, Happening::Packet { from, to, packet });
         }
     }

@@ -22,7 +22,8 @@ pub(crate) fn shorten(order: &Shrink) -> io::Result<bool> {
     let text = describe(&shrunk);
     match &order.out {
         Some(path) => {
-            std::fs::write(path, &text)?;
+            let named = |error| io::Error::other(format!("{}: {error}", path.display()));
+            std::fs::write(path, &text).map_err(named)?;
             println!("{} runs; replay {}", shrunk.runs, path.display());
         }
         None => print!("{text}"),
@@ -35,8 +36,11 @@ pub(crate) fn shorten(order: &Shrink) -> io::Result<bool> {
 /// # Errors
 /// The file cannot be read, or is no schedule.
 pub(crate) fn replay(order: &Replay) -> io::Result<bool> {
-    let text = std::fs::read_to_string(&order.file)?;
-    let schedule = Schedule::parse(&text).map_err(io::Error::other)?;
+    let named = |error: &dyn std::fmt::Display| {
+        io::Error::other(format!("{}: {error}", order.file.display()))
+    };
+    let text = std::fs::read_to_string(&order.file).map_err(|error| named(&error))?;
+    let schedule = Schedule::parse(&text).map_err(|error| named(&error))?;
     let options = schedule.options();
     println!("{options}");
     let report = if order.is_traced {

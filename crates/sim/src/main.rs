@@ -20,6 +20,10 @@ use std::process::ExitCode;
 use arguments::{Command, USAGE};
 use kontiki_sim::run::{Report, run};
 
+/// A run makes and drops small things all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code for a command that makes no sense.
 const EXIT_USAGE: u8 = 2;
 

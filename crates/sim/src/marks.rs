@@ -43,6 +43,22 @@ marks! {
     TransferDone = "leadership transferred",
     /// A change of membership was carried out.
     MembershipChanged = "membership changed",
+    /// A replica came to a store while the group was at work.
+    ReplicaCreated = "replica created",
+    /// A replica that was removed went.
+    ReplicaDestroyed = "replica destroyed",
+    /// A replica came to a store that had destroyed an earlier one of the group.
+    ReplicaReturned = "replica back on a store that had one before",
+    /// A replica that nobody had told of its removal gave way to a newer one.
+    ReplicaReplaced = "forgotten replica replaced by a newer one",
+    /// A start found a replica that was to be destroyed, and finished that.
+    DestroyResumed = "destruction of a replica finished after a crash",
+    /// A start found a replica that awaits its first snapshot.
+    BlankAtStart = "replica without data at start",
+    /// A change of membership failed: a newcomer did not catch up, or leadership was lost.
+    ChangeFailed = "change of membership failed on its way",
+    /// A leader left the group that it led.
+    LeaderLeft = "leader left its group",
     /// Two memberships decided together.
     JointMembership = "turn under a joint membership",
     /// A follower replaced entries that never committed.
@@ -79,6 +95,8 @@ marks! {
     Quarantined = "damaged replica kept out",
     /// A leader called the heir of a replica that was kept out.
     HeirBorn = "heir of a damaged replica born",
+    /// More disks were damaged than a group bears.
+    MajorityDamaged = "most disks damaged (only with --lying-disks)",
     /// A link held back what it carried.
     LinkClogged = "link clogged",
     /// A crash lost writes that were not synced.

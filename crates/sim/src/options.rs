@@ -209,6 +209,7 @@ impl Options {
         options.store.append_bytes = 1_000_000;
         options.store.cache_bytes = 1_000_000;
         options.store.inflight_messages = 256;
+        options.store.segment_bytes = 32 * 4096;
         options.workload.think = millis(30);
         options.faults.kept = None;
         options.faults.hat = vec![Fault::CrashLeader, Fault::IsolateOne, Fault::Transfer];
@@ -228,6 +229,7 @@ impl Options {
     /// Any number of disks may be damaged, and some are.
     pub fn let_disks_lie(&mut self) {
         self.has_lying_disks = true;
+        self.faults.hat.retain(|fault| !fault.changes_members());
         self.faults.hat.extend([Fault::RotDisk; 3]);
         self.faults.hat.extend([Fault::CrashOne, Fault::CrashAll]);
     }
@@ -378,6 +380,11 @@ impl StoreOptions {
 }
 
 impl FaultOptions {
+    /// Whether a store may be gone for good before the run is over.
+    pub fn may_lose_store(&self) -> bool {
+        self.dead_at_end.is_some() || self.hat.iter().any(|fault| fault.damages())
+    }
+
     fn draw(rng: &mut Rng, store_count: u64) -> Self {
         let mut hat = Vec::new();
         for &fault in Fault::ALL {
@@ -388,9 +395,14 @@ impl FaultOptions {
         let is_damaging = rng.chance(400);
         hat.retain(
             |&fault: &Fault| {
-                if is_damaging { fault != Fault::ChangeRoles } else { !fault.damages() }
+                if is_damaging { !fault.changes_members() } else { !fault.damages() }
             },
         );
+        // Replicas on the move: half of what happens is a change of members.
+        let is_moving = !is_damaging && rng.fork("members").chance(300);
+        if is_moving {
+            hat.extend(std::iter::repeat_n(Fault::ChangeMembers, hat.len().max(1)));
+        }
         let is_changed = hat.contains(&Fault::ChangeRoles);
         if hat.is_empty() {
             hat.push(Fault::CrashOne);
@@ -402,6 +414,7 @@ impl FaultOptions {
         // Faults that pile up without end leave no time in which anything is done.
         let longest = partition_max.max(down_max).max(pause_max);
         let every_mean = millis(*rng.pick(&[300, 1_000, 3_000, 10_000])).max(longest / 5);
+        let every_mean = if is_moving { every_mean / 2 } else { every_mean };
         Self {
             every_mean,
             hat,

@@ -5,7 +5,7 @@
 //! made. Nothing is ever taken out but the first: what was overtaken by a crash is recognised by
 //! whoever it concerns when its time comes.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use kontiki_types::Moment;
@@ -13,35 +13,42 @@ use kontiki_types::Moment;
 /// A heap of things to happen.
 #[derive(Debug)]
 pub struct Queue<T> {
-    heap: BinaryHeap<Slot<T>>,
+    /// When, and the number of the entry, and its place: what the heap moves about is small.
+    heap: BinaryHeap<Reverse<(Moment, u64, usize)>>,
+    places: Vec<Option<T>>,
+    free: Vec<usize>,
     next: u64,
-}
-
-/// One entry of the heap; ordered by time and number only, and the other way round, because the
-/// standard heap gives the greatest first.
-#[derive(Debug)]
-struct Slot<T> {
-    at: Moment,
-    number: u64,
-    what: T,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), next: 0 }
+        Self { heap: BinaryHeap::new(), places: Vec::new(), free: Vec::new(), next: 0 }
     }
 }
 
 impl<T> Queue<T> {
     /// Adds something that happens at `at`.
     pub fn push(&mut self, at: Moment, what: T) {
-        self.heap.push(Slot { at, number: self.next, what });
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.places[place] = Some(what);
+        self.heap.push(Reverse((at, self.next, place)));
         self.next += 1;
+    }
+
+    /// When the first entry happens.
+    pub fn next_at(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse((at, ..))| *at)
     }
 
     /// The first entry and when it happens.
     pub fn pop(&mut self) -> Option<(Moment, T)> {
-        self.heap.pop().map(|slot| (slot.at, slot.what))
+        let Reverse((at, _, place)) = self.heap.pop()?;
+        self.free.push(place);
+        let what = self.places[place].take();
+        Some((at, what.expect("each entry has a place of its own")))
     }
 
     /// How many entries wait.
@@ -52,26 +59,6 @@ impl<T> Queue<T> {
     /// True when nothing will ever happen again.
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
-    }
-}
-
-impl<T> PartialEq for Slot<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<T> Eq for Slot<T> {}
-
-impl<T> PartialOrd for Slot<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Slot<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
     }
 }
 
@@ -87,5 +74,8 @@ mod tests {
         }
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, name)| name).collect();
         assert_eq!(order, ["a", "b", "c", "d", "e"]);
+        queue.push(Moment(7), "f");
+        assert_eq!((queue.next_at(), queue.len()), (Some(Moment(7)), 1));
+        assert_eq!(queue.pop(), Some((Moment(7), "f")), "in a place that was free again");
     }
 }

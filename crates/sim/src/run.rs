@@ -12,7 +12,6 @@ use crate::client::workload::{Change, Plan};
 use crate::env::Happening;
 use crate::fault::Strike;
 use crate::limits::{CONVERGE_MAX, DRAIN_MAX, OPERATIONS_PER_MINUTE_MIN};
-use crate::machine::Machine;
 use crate::marks::Marks;
 use crate::mutant::Switched;
 use crate::options::Options;
@@ -59,10 +58,7 @@ pub fn run(options: Options, tell: Option<&mut dyn FnMut(String)>) -> Report {
     tell(world.env.trace.take_text());
     let env = &mut world.env;
     if let Err(panic) = finished {
-        let words = panic.downcast_ref::<String>().map(String::as_str);
-        let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
-        let what = words.unwrap_or("a panic without words").to_owned();
-        env.violation.get_or_insert(Violation { rule: Rule::NoPanic, what });
+        env.violation.get_or_insert(Violation::of_panic(&*panic));
     }
     let total = env.now.since(Moment::ZERO);
     Report {
@@ -173,13 +169,18 @@ fn converge(world: &mut World) {
     }
 }
 
+/// Whether every member that can be is where its leader is. Who is a member is for the newest
+/// leader to say; replicas that were removed do not count.
 fn is_equal(world: &World) -> bool {
     world.env.cluster.regions().iter().all(|region| {
-        let is_home = |machine: &&Machine| region.peers.iter().any(|p| p.store == machine.id());
+        let Some(leader) = world.leader_of(region.id) else { return false };
+        let leader = &world.machines[World::index_of(leader)];
+        let Some(node) = leader.node(region.id) else { return false };
+        let state = leader.state(region.id);
+        let members: Vec<_> = node.membership().peers().map(|peer| peer.store).collect();
         let living = world.machines.iter().filter(|machine| !machine.is_buried());
-        let mut states = living.filter(is_home).map(|machine| machine.state(region.id));
-        let first = states.next().flatten();
-        first.is_some() && states.all(|state| state == first)
+        let mut members = living.filter(|machine| members.contains(&machine.id()));
+        state.is_some() && members.all(|machine| machine.state(region.id) == state)
     })
 }
 
@@ -188,7 +189,7 @@ fn describe(world: &World) -> String {
     let mut lines = Vec::new();
     for region in world.env.cluster.regions() {
         for machine in &world.machines {
-            if region.peers.iter().any(|peer| peer.store == machine.id()) {
+            if machine.node(region.id).is_some() || !machine.is_up() {
                 let state = machine.state(region.id);
                 lines.push(format!("{} {state:x?}", machine.describe(region.id)));
             }

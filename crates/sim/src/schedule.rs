@@ -127,6 +127,10 @@ impl Schedule {
     /// In words, the first line that makes no sense.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut schedule = Self::whole(0, Duration::ZERO);
+        let words = || text.lines().map(|line| line.split_whitespace().next().unwrap_or_default());
+        if !words().any(|word| word == "seed") {
+            return Err("a schedule wants a seed".to_owned());
+        }
         for line in text.lines().map(str::trim) {
             if !line.is_empty() && !line.starts_with('#') {
                 schedule.read_line(line).ok_or_else(|| format!("no line of a schedule: {line}"))?;
@@ -143,10 +147,12 @@ impl Schedule {
         match word {
             "seed" => self.seed = value.parse().ok()?,
             "duration_ms" => self.duration = Duration::from_millis(value.parse().ok()?),
-            "mutant" => self.mutant = Some(Mutant::named(value)?),
+            "mutant" => {
+                self.mutant = Some(Mutant::named(value).filter(|mutant| mutant.is_possible())?);
+            }
             "black_box" => self.is_black_box = true,
             "lying_disks" => self.has_lying_disks = true,
-            "clients" => self.clients = Some(value.parse().ok()?),
+            "clients" => self.clients = Some(value.parse().ok().filter(|&clients| clients > 0)?),
             "strikes" => {
                 let numbers = value.split_whitespace().map(|number| number.parse().ok());
                 self.strikes = Some(numbers.collect::<Option<_>>()?);
@@ -210,8 +216,17 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "seed 1", "seed x\nduration_ms 5", "duration_ms 5\nwithout Rain", "hello"]
-        {
+        for text in [
+            "",
+            "seed 1",
+            "duration_ms 5",
+            "seed x\nduration_ms 5",
+            "seed 1\nduration_ms 5\nclients 0",
+            "seed 1\nduration_ms 5\nwithout Rain",
+            "seed 1\nduration_ms 5\nmutant Nobody",
+            "seed 1\nduration_ms 5\nstrikes 1 two",
+            "hello",
+        ] {
             assert!(Schedule::parse(text).is_err(), "{text:?}");
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use kontiki_sim::Options;
 use kontiki_sim::marks::Marks;
 use kontiki_sim::run::{Report, run};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::arguments::{Many, Settings, Soak};
 
@@ -19,6 +20,8 @@ const COMMIT_DIGITS: usize = 10;
 
 /// Virtual time with the standard profile to measure the speed.
 const SPEED_TIME: Duration = Duration::from_secs(20);
+/// How often it is measured: what else the machine does must not count.
+const SPEED_TRIES: usize = 3;
 
 /// Which seeds, and how many.
 struct Plan<'a> {
@@ -145,7 +148,11 @@ fn finish(sum: &Sum, elapsed: Duration, threads: usize) {
         sum.happenings as f64 / sum.total.as_secs_f64(),
         sum.operations as f64 / sum.total.as_secs_f64(),
     );
-    println!("{:.0} virtual s per real s with 5 stores and 20 groups (at least 50)", speed());
+    let (real, busy) = speed();
+    println!(
+        "{real:.0} virtual s per real s with 5 stores and 20 groups (at least 50); {busy:.0} per s \
+         that the processor gave"
+    );
     println!(
         "{} seeds, {} violations, {} virtual minutes, {seconds:.0} s",
         sum.seeds,
@@ -154,10 +161,24 @@ fn finish(sum: &Sum, elapsed: Duration, threads: usize) {
     );
 }
 
-/// Virtual seconds per real second of the standard profile, on one core.
-fn speed() -> f64 {
-    let started = Instant::now();
-    let report = run(Options::standard(SPEED_TIME), None);
-    assert_eq!(report.violation, None, "the standard profile breaks a rule");
-    report.total.as_secs_f64() / started.elapsed().as_secs_f64()
+/// Virtual seconds of the standard profile, on one core: per real second, and per second of the
+/// processor, which tells the same when others share the machine. The best of some tries.
+fn speed() -> (f64, f64) {
+    let mut best = (0.0_f64, 0.0_f64);
+    for _ in 0..SPEED_TRIES {
+        let (started, busy) = (Instant::now(), busy());
+        let report = run(Options::standard(SPEED_TIME), None);
+        assert_eq!(report.violation, None, "the standard profile breaks a rule");
+        let virtual_s = report.total.as_secs_f64();
+        let busy = self::busy() - busy;
+        best.0 = best.0.max(virtual_s / started.elapsed().as_secs_f64());
+        best.1 = best.1.max(virtual_s / busy);
+    }
+    best
+}
+
+/// Seconds that this thread has run.
+fn busy() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

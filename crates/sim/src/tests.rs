@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use crate::marks::{Mark, Marks};
 use crate::mutant::{Mutant, Outside};
 use crate::options::Options;
 use crate::run::{Report, run};
+use crate::script;
 use crate::violation::Rule;
 
 fn told(seed: u64, duration: Duration) -> (Report, String) {
@@ -52,6 +54,35 @@ fn some_seeds_keep_every_rule() {
     }
 }
 
+/// More disks may rot than a group bears: then a cluster stops, and never says what is not true.
+#[test]
+fn with_most_disks_damaged_a_cluster_stops_and_does_not_lie() {
+    let mut marks = Marks::default();
+    for seed in 0..20 {
+        let report = run(lying(seed), None);
+        assert_eq!(report.violation, None, "seed {seed}");
+        marks.merge(&report.marks);
+    }
+    for mark in [Mark::MajorityDamaged, Mark::DamageRefused] {
+        assert!(marks.count(mark) > 0, "never reached: {}", mark.text());
+    }
+}
+
+/// A log that takes damage for the end of what was written does lie then, and is caught.
+#[cfg(feature = "mutants")]
+#[test]
+fn a_lie_about_damaged_disks_is_noticed() {
+    let mutant = Some(Mutant::Inside(crate::mutant::Inside::LogTornAnywhere));
+    let lies = |seed| run(lying(seed).with_mutant(mutant), None).violation;
+    assert!((0..40).find_map(lies).is_some(), "40 seeds took it for the truth");
+}
+
+fn lying(seed: u64) -> Options {
+    let mut options = Options::draw(seed, Duration::from_secs(30));
+    options.let_disks_lie();
+    options
+}
+
 /// The first of some seeds that notices the mutant, and by which rule.
 fn noticed(mutant: Mutant, is_white_box: bool, seeds: u64) -> Option<(u64, Rule)> {
     (0..seeds).find_map(|seed| {
@@ -65,8 +96,8 @@ fn noticed(mutant: Mutant, is_white_box: bool, seeds: u64) -> Option<(u64, Rule)
 #[test]
 fn every_mutant_is_noticed() {
     for mutant in Mutant::all().filter(|mutant| mutant.is_possible()) {
-        let found = noticed(mutant, true, 60);
-        assert!(found.is_some(), "{mutant:?} survived 60 seeds");
+        let is_found = script::violation(mutant).is_some() || noticed(mutant, true, 60).is_some();
+        assert!(is_found, "{mutant:?} survived 60 seeds and has no script");
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The first one ends its run; the seed and the command that replays it are printed with it.
 
+use std::any::Any;
 use std::fmt;
 
 /// The rules that runs are judged by.
@@ -27,6 +28,8 @@ pub enum Rule {
     CommitDurable,
     /// What a follower acknowledges is durable on its disk.
     AckDurable,
+    /// A node acts by the membership that its log puts in effect (thesis §4.1).
+    MembershipOfLog,
     /// A confirmed read sees everything committed before it was asked for (thesis §6.4).
     ReadIsFresh,
     /// What was synced is there after a crash, and the applied index never goes back further.
@@ -73,6 +76,16 @@ pub struct Violation {
     pub rule: Rule,
     /// What was seen, with the values.
     pub what: String,
+}
+
+impl Violation {
+    /// An assertion of the product failed.
+    pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = words.unwrap_or("a panic without words").to_owned();
+        Self { rule: Rule::NoPanic, what }
+    }
 }
 
 impl fmt::Display for Violation {

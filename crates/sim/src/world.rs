@@ -73,6 +73,7 @@ impl World {
             .collect();
         let clients = (0..options.client_count).map(|n| client(n, &options, &rng)).collect();
         let counters = usize::try_from(options.workload.counters).expect("a handful");
+        let cluster = Cluster::new(&options.cluster);
         let env = Env {
             now: Moment::ZERO,
             count: 0,
@@ -80,8 +81,8 @@ impl World {
             network: Network::new(options.network.clone(), rng.fork("network")),
             trace: Trace::new(options.seed, is_told),
             marks: Marks::default(),
-            cluster: Cluster::new(&options.cluster),
-            safety: Safety::default(),
+            safety: Safety::new(cluster.regions()),
+            cluster,
             book: Book::new(counters),
             is_healed: false,
             violation: None,
@@ -127,17 +128,11 @@ impl World {
     /// Lets things happen while `goes_on`, up to `end`.
     pub(crate) fn run_while(&mut self, end: Moment, goes_on: impl Fn(&Self) -> bool) {
         while self.env.violation.is_none() && goes_on(self) {
-            let Some((at, what)) = self.env.queue.pop() else {
-                self.env.now = end;
-                return;
-            };
-            if at > end {
-                // It is too early for this one; its place among its equals does not matter, as
-                // nothing else of that moment has happened.
-                self.env.queue.push(at, what);
+            if self.env.queue.next_at().is_none_or(|at| at > end) {
                 self.env.now = end;
                 return;
             }
+            let Some((at, what)) = self.env.queue.pop() else { return };
             assert!(at >= self.env.now, "{at} comes after {}", self.env.now);
             self.env.now = at;
             self.env.count += 1;

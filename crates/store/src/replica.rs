@@ -205,6 +205,10 @@ impl StateMachine for Replica {
     ) -> Result<(), kontiki_multiraft::Error> {
         snapshot::install::install(self, meta, spool, chunks)
     }
+
+    fn destroy(&mut self) -> Result<(), kontiki_multiraft::Error> {
+        Ok(snapshot::install::clear(self)?)
+    }
 }
 
 impl fmt::Debug for Replica {

@@ -296,6 +296,8 @@ fn on_append(shared: &mut Shared, follower: &mut Follower, from: PeerId, append:
     }
     absorb(shared, entries);
     // Entries beyond the verified ones may be another leader's (copycat#265).
+    let blind = mutants::is_on(Mutant::CommitUnverified);
+    let verified = if blind { shared.log.last().index } else { verified };
     let known = verified.max(shared.applying.commit());
     shared.commit_to(commit.min(known));
     follower.acknowledge(session, known, round);
@@ -313,7 +315,9 @@ fn fits(shared: &Shared, prev: Position, entries: &mut Vec<Entry>) -> bool {
             || (mutants::is_on(Mutant::AppendUnmatched) && prev.index <= shared.log.last().index);
     }
     let known = entries.partition_point(|entry| entry.position.index <= commit);
-    entries.drain(..known);
+    if !mutants::is_on(Mutant::TruncateBelowSnapshot) {
+        entries.drain(..known);
+    }
     true
 }
 

@@ -9,13 +9,14 @@ use kontiki_codec::{command, crc};
 use kontiki_multiraft::{Committed, CommittedKind};
 use kontiki_raft::{Node, RoleKind};
 use kontiki_types::{
-    AppendOutcome, Body, ClientId, Entry, Index, Message, Peer, PeerId, Position, RegionId,
-    RequestId, StoreId, Term,
+    AppendOutcome, Body, ClientId, Entry, Index, Membership, Message, Peer, PeerId, Position,
+    RegionId, RequestId, StoreId, Term,
 };
 
 use crate::cluster::is_quorum;
 use crate::violation::Rule;
 
+use super::memberships::Memberships;
 use super::safety::{Judged, broken};
 use super::shadow::{Shadow, ShadowLog};
 
@@ -89,9 +90,15 @@ pub(super) struct GroupFacts {
     /// Entries looked at for repeated requests, and the requests found.
     looked_at: Index,
     requests: BTreeSet<(ClientId, RequestId)>,
+    memberships: Memberships,
 }
 
 impl GroupFacts {
+    /// Of a group that is born with this membership.
+    pub(super) fn new(born: Membership) -> Self {
+        Self { memberships: Memberships::new(born), ..Self::default() }
+    }
+
     /// How many indices are known to be committed.
     pub(super) fn committed_count(&self) -> usize {
         self.committed.len()
@@ -143,6 +150,7 @@ impl GroupFacts {
                 return Err(broken(Rule::LogMatching, what));
             }
             before = Some(position.term);
+            self.memberships.note(entry);
         }
         Ok(replaces)
     }
@@ -192,6 +200,11 @@ impl GroupFacts {
         let before = self.seen.get(&store).copied().unwrap_or_default();
         let term = node.term();
         self.own.insert(store, node.id());
+        if node.last_position() != believed.last() {
+            let (ends, last) = (node.last_position(), believed.last());
+            let what = format!("{store} takes its log to end at {ends}, what it logged at {last}");
+            return Err(broken(Rule::LogMatching, what));
+        }
         self.on_term(store, node)?;
         let leads = (node.role() == RoleKind::Leader).then_some(term);
         let began = leads.filter(|_| leads != before.leads);
@@ -202,6 +215,7 @@ impl GroupFacts {
             let what = format!("{store} had commit {}, now {}", before.commit, node.commit());
             return Err(broken(Rule::StateMachineSafety, what));
         }
+        self.on_membership(store, node, believed)?;
         let after_split = began.is_some() && !self.leaders.contains_key(&Term(term.0 - 1));
         let is_rivalled = began.is_some() && self.seen.values().any(|seen| seen.leads.is_some());
         if node.commit() > before.commit {
@@ -224,6 +238,20 @@ impl GroupFacts {
         }
         self.newest_term = self.newest_term.max(node.term());
         Ok(())
+    }
+
+    /// A node acts by the membership of its log. A replica that awaits its first snapshot has none.
+    fn on_membership(&self, store: StoreId, node: &Node, believed: &ShadowLog) -> Judged {
+        let (found, logged) = (node.membership(), self.membership_of(believed));
+        if !found.is_empty() && found != logged {
+            let what = format!("{store} acts by {found:?}, its log says {logged:?}");
+            return Err(broken(Rule::MembershipOfLog, what));
+        }
+        Ok(())
+    }
+
+    fn membership_of(&self, log: &ShadowLog) -> &Membership {
+        self.memberships.of(log, |index| self.committed.get(offset(index)).map(|fact| fact.term))
     }
 
     fn on_leader(&mut self, believed: &ShadowLog, peer: PeerId, term: Term) -> Judged {
@@ -269,7 +297,9 @@ impl GroupFacts {
                 }
                 Some(_) => {}
                 None => {
-                    check_durable(store, disks, &self.own, node, Position::new(term, index))?;
+                    let membership = self.membership_of(believed);
+                    let position = Position::new(term, index);
+                    check_durable(store, disks, &self.own, membership, position)?;
                     if self.committed.len() != offset(index) {
                         let what = format!("{store} commits {index}, nobody the one before");
                         return Err(broken(Rule::StateMachineSafety, what));
@@ -333,13 +363,13 @@ fn check_durable(
     store: StoreId,
     disks: Disks<'_>,
     own: &BTreeMap<StoreId, PeerId>,
-    node: &Node,
+    membership: &Membership,
     position: Position,
 ) -> Judged {
     let holds = |store: StoreId| disks.owed(store).is_some_and(|owed| owed.holds(position));
     // The copy of an heir is none of the replica before it.
     let is_copy = |peer: Peer| own.get(&peer.store) == Some(&peer.id) && holds(peer.store);
-    if !is_quorum(node.membership(), is_copy) {
+    if !is_quorum(membership, is_copy) {
         let holders: Vec<_> = disks.shadows.keys().filter(|&&store| holds(store)).collect();
         let what = format!("{store} commits {position}, durable on {holders:?} only");
         return Err(broken(Rule::CommitDurable, what));

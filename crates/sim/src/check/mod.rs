@@ -6,6 +6,7 @@
 
 pub mod group;
 pub mod history;
+mod memberships;
 pub mod safety;
 pub mod shadow;
 

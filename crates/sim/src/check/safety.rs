@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kontiki_log::Record;
 use kontiki_multiraft::{Committed, TaskSeq};
 use kontiki_raft::Node;
-use kontiki_types::{Index, Message, RegionId, StoreId};
+use kontiki_types::{Index, Membership, Message, Region, RegionId, StoreId};
 
 use crate::violation::{Rule, Violation};
 
@@ -28,6 +28,15 @@ pub struct Safety {
 pub(super) type Judged<T = ()> = Result<T, Violation>;
 
 impl Safety {
+    /// Of groups that are born like this.
+    pub fn new(regions: &[Region]) -> Self {
+        let facts = |region: &Region| {
+            let born = Membership::new(region.peers.iter().copied());
+            (region.id, GroupFacts::new(born))
+        };
+        Self { shadows: BTreeMap::new(), groups: regions.iter().map(facts).collect() }
+    }
+
     /// Frames of a store that are written and not synced.
     pub fn unsynced_count(&self, store: StoreId) -> usize {
         self.shadows.get(&store).map_or(0, Shadow::written_count)
@@ -116,14 +125,12 @@ impl Safety {
         }
     }
 
-    /// Records written and synced while a store starts.
-    ///
-    /// # Errors
-    /// A broken rule.
-    pub fn on_start_records(&mut self, store: StoreId, records: &[Record]) -> Judged {
-        self.on_task(store, TaskSeq(0), records)?;
-        self.on_written(store, TaskSeq(0), 1);
-        self.on_synced(store)
+    /// A store destroyed its replica of a group.
+    pub fn on_destroyed(&mut self, store: StoreId, group: RegionId) {
+        if let Some(facts) = self.groups.get_mut(&group) {
+            facts.forget_seen(store);
+            facts.on_lost(store);
+        }
     }
 
     /// A message really leaves a store.

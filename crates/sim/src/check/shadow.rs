@@ -63,6 +63,11 @@ impl ShadowLog {
         self.start.index + self.terms.len() as u64
     }
 
+    /// The last entry, or what the log begins after.
+    pub fn last(&self) -> Position {
+        self.terms.back().map_or(self.start, |&term| Position::new(term, self.last_index()))
+    }
+
     /// The term of the entry at this index, if the log holds it or begins right after it.
     pub fn term_at(&self, index: Index) -> Option<Term> {
         if index == self.start.index {

@@ -114,7 +114,7 @@ impl Client for Plain {
                 let waiting = self.open.iter().find(|(_, p)| p.call == call);
                 if let Some((&operation, pending)) = waiting {
                     let group = pending.group;
-                    let elsewhere = env.cluster.next_store(group, pending.target);
+                    let elsewhere = env.cluster.next_store(pending.target);
                     self.home(group, env).leader = elsewhere;
                     self.attempt(operation, elsewhere, env);
                 }
@@ -187,7 +187,9 @@ impl Plain {
                 self.retry(operation, wait, env);
             }
             Answer::NotLeader(_) => {
-                let next = env.cluster.next_store(group, pending.target);
+                // Nobody may lead, or the group is not there.
+                let next = env.cluster.next_store(pending.target);
+                pending.target = next;
                 self.home(group, env).leader = next;
                 self.retry_later(operation, env);
             }

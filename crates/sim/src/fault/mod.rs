@@ -3,6 +3,7 @@
 //! Reading order: this list, then `nemesis` (when and where they strike, and how they end).
 
 mod nemesis;
+mod operator;
 
 pub use nemesis::{End, Nemesis, Strike};
 
@@ -63,6 +64,8 @@ pub enum Fault {
     Transfer,
     /// An operator takes votes away and gives them back.
     ChangeRoles,
+    /// An operator adds, removes and replaces replicas.
+    ChangeMembers,
     /// A wall clock jumps.
     WallStep,
     /// A client dies with its operations under way; another comes in its place.
@@ -73,6 +76,11 @@ impl Fault {
     /// A store may be gone for good after it.
     pub fn damages(self) -> bool {
         matches!(self, Self::RotDisk | Self::MisdirectWrite)
+    }
+
+    /// Votes or replicas move.
+    pub fn changes_members(self) -> bool {
+        matches!(self, Self::ChangeRoles | Self::ChangeMembers)
     }
 
     /// All faults.
@@ -104,6 +112,7 @@ impl Fault {
         Self::LossBurst,
         Self::Transfer,
         Self::ChangeRoles,
+        Self::ChangeMembers,
         Self::WallStep,
         Self::ClientCrash,
     ];

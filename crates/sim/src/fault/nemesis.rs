@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use kontiki_testkit::Rng;
-use kontiki_types::{MembershipChange, Moment, PeerChange, RegionId, StoreId};
+use kontiki_types::{Moment, RegionId, StoreId};
 
 use crate::env::Happening;
 use crate::machine::{DiskFault, Machine};
@@ -62,7 +62,7 @@ pub struct Nemesis {
     root: Rng,
     moments: Rng,
     /// Of the strike under way.
-    rng: Rng,
+    pub(super) rng: Rng,
     count: u64,
     strikes: Vec<Strike>,
 }
@@ -170,6 +170,7 @@ impl World {
             Fault::LossBurst => self.burst(),
             Fault::Transfer => self.transfer(),
             Fault::ChangeRoles => self.change_roles(),
+            Fault::ChangeMembers => self.change_members(),
             Fault::WallStep => self.step_wall(),
             Fault::ClientCrash => {
                 let client = self.nemesis.rng.index(self.clients.len());
@@ -220,11 +221,11 @@ impl World {
         self.machines.len() as u64
     }
 
-    fn any_store(&mut self) -> StoreId {
+    pub(super) fn any_store(&mut self) -> StoreId {
         StoreId(1 + self.nemesis.rng.below(self.machines.len() as u64))
     }
 
-    fn any_group(&mut self) -> RegionId {
+    pub(super) fn any_group(&mut self) -> RegionId {
         self.nemesis.rng.pick(self.env.cluster.regions()).id
     }
 
@@ -233,7 +234,8 @@ impl World {
         self.leader_of(group).unwrap_or_else(|| self.any_store())
     }
 
-    fn leader_of(&self, group: RegionId) -> Option<StoreId> {
+    /// The store that leads the newest term of a group.
+    pub(crate) fn leader_of(&self, group: RegionId) -> Option<StoreId> {
         let leaders = self.machines.iter().filter(|machine| machine.leads(group));
         leaders.max_by_key(|machine| machine.led_term(group)).map(Machine::id)
     }
@@ -339,31 +341,6 @@ impl World {
             self.env.network.clog(Address::Store(other), Address::Store(store), until);
         }
         self.env.marks.hit(Mark::LinkClogged);
-    }
-
-    fn transfer(&mut self) {
-        let group = self.any_group();
-        let leader = self.leader_of(group).unwrap_or_else(|| self.any_store());
-        let to = self.any_store();
-        let index = World::index_of(leader);
-        self.machines[index].transfer_leadership(group, to, &mut self.env);
-    }
-
-    /// A voter of a group becomes a learner; where there is one, it gets its vote back, and another
-    /// may lose its own by the same change, which is then a joint one.
-    fn change_roles(&mut self) {
-        let group = self.any_group();
-        let Some(leader) = self.leader_of(group) else { return };
-        let index = World::index_of(leader);
-        let Some(node) = self.machines[index].node(group) else { return };
-        let voters: Vec<_> = node.membership().incoming().collect();
-        let learner = node.membership().peers().map(|peer| peer.id).find(|id| !voters.contains(id));
-        let mut steps: Vec<_> = learner.into_iter().map(PeerChange::Promote).collect();
-        if steps.is_empty() || self.nemesis.rng.chance(500) {
-            steps.push(PeerChange::Demote(*self.nemesis.rng.pick(&voters)));
-        }
-        let change = MembershipChange::new(steps);
-        self.machines[index].change_membership(group, change, &mut self.env);
     }
 
     fn step_wall(&mut self) {

@@ -16,6 +16,7 @@ use crate::network::exponential;
 use crate::violation::Rule;
 
 use super::Machine;
+use super::reply::is_blank;
 
 impl Machine {
     /// Hands tasks to the apply worker.
@@ -82,6 +83,8 @@ impl Machine {
         env: &mut Env,
     ) -> bool {
         env.tell(format_args!("{} installs {meta:?} from spool {spool}", self.id));
+        // If a crash cuts it off, the rows must not be taken for what they were.
+        self.hash_group(group, env);
         let is_cut = self.rng.chance(env.options.faults.temptation * 5) && !env.is_healed;
         let mut chunks = self.chunks(spool);
         if is_cut && !chunks.is_empty() {
@@ -100,9 +103,10 @@ impl Machine {
                     .events
                     .iter()
                     .any(|event| matches!(event, Event::SnapshotInstalled { ok: true, .. }));
+                let is_here = self.notes.peer(group).is_some();
                 if is_installed {
                     env.marks.hit(Mark::SnapshotInstalled);
-                } else {
+                } else if is_here {
                     // Its chunks were checked when they arrived.
                     env.fail(Rule::NoError, format!("{}: whole snapshot refused", self.id));
                 }
@@ -177,20 +181,28 @@ impl Machine {
                 let judged = env.safety.on_state_hash(id, group, state.applied, state.hash);
                 env.judge(judged);
             }
-            // While rows are replaced they are of no applied position: after a crash in a range
-            // delete the worker serves refusals before it goes on with the delete.
             let applied = cell.applied();
-            if cell.is_replacing()
-                || !applied.0.is_multiple_of(HASH_EVERY_ENTRIES)
-                || running.hashed_at.insert(group, applied) == Some(applied)
+            if applied.0.is_multiple_of(HASH_EVERY_ENTRIES)
+                && running.hashed_at.insert(group, applied) != Some(applied)
             {
-                continue;
+                self.hash_group(group, env);
             }
-            if let Some((index, hash)) = self.state(group) {
-                env.trace.mix(hash);
-                let judged = env.safety.on_hash(id, group, index, hash);
-                env.judge(judged);
-            }
+        }
+    }
+
+    /// Compares the rows of a group with those of others, and of this store before, at this index.
+    pub(super) fn hash_group(&mut self, group: RegionId, env: &mut Env) {
+        let id = self.id;
+        // While rows are replaced they are of no applied position: after a crash in a range delete
+        // the worker serves refusals before it goes on with the delete.
+        let cell = self.running().descriptors.get(group).filter(|cell| !is_blank(cell));
+        if cell.is_none_or(|cell| cell.is_replacing()) {
+            return;
+        }
+        if let Some((index, hash)) = self.state(group) {
+            env.trace.mix(hash);
+            let judged = env.safety.on_hash(id, group, index, hash);
+            env.judge(judged);
         }
     }
 
@@ -209,10 +221,15 @@ impl Machine {
     }
 
     /// What callbacks would be told.
-    pub(super) fn on_notice(&mut self, notice: &Notice, env: &mut Env) {
-        env.tell(format_args!("{} notes {notice:?}", self.id));
-        if let Notice::TransferEnded { outcome: TransferOutcome::Done, .. } = notice {
-            env.marks.hit(Mark::TransferDone);
+    pub(super) fn on_notice(&mut self, group: RegionId, notice: &Notice, env: &mut Env) {
+        env.tell(format_args!("{} notes {notice:?} of {group}", self.id));
+        match notice {
+            Notice::TransferEnded { outcome: TransferOutcome::Done, .. } => {
+                env.marks.hit(Mark::TransferDone);
+            }
+            Notice::ChangeEnded(Err(_)) => env.marks.hit(Mark::ChangeFailed),
+            Notice::Removed => self.on_removed(group, env),
+            _ => {}
         }
     }
 }

@@ -9,9 +9,9 @@ use kontiki_engine::Engine;
 use kontiki_log::{Config as LogConfig, Group, Log, Record, Recovered, SimDisk, Tail};
 use kontiki_multiraft::{
     Applier, Durability, Effects, GroupSpec, Quarantined, Round, Shard, ShardConfig, StateMachine,
-    membership_codec, restore,
+    TaskSeq, restore,
 };
-use kontiki_raft::{Config as RaftConfig, Restored};
+use kontiki_raft::Restored;
 use kontiki_store::{
     Background, Inline, Opened, PendingInstall, Replica, Tuning, bootstrap, heir as heirs, open,
 };
@@ -45,6 +45,10 @@ impl Machine {
         match self.boot(env) {
             Ok(running) => {
                 self.running = Some(Box::new(running));
+                let here: Vec<_> = self.notes.groups().collect();
+                for group in here {
+                    self.hash_group(group, env);
+                }
                 if self.life > 0 {
                     self.tempt_in_recovery(env);
                 }
@@ -70,6 +74,9 @@ impl Machine {
         let ident = StoreIdent { cluster: CLUSTER, store: self.id };
         if bootstrap::identity(&*engine).map_err(text)?.is_none() {
             let regions = env.cluster.regions_on(self.id);
+            for region in &regions {
+                self.notes.add(region.id, peer_of(region.id, self.id));
+            }
             bootstrap::bootstrap(&*engine, ident, &regions).map_err(text)?;
         }
         let background: Arc<dyn Background> = Arc::new(Inline);
@@ -78,8 +85,12 @@ impl Machine {
         let Opened { mut replicas, descriptors, pending_installs } = opened;
         let (mut log, mut recovered) = self.recover_log(env)?;
         self.resume_installs(&mut replicas, pending_installs, env)?;
+        let mut known = recovered.groups.keys().copied();
+        let mut records = self
+            .settle_replicas(&mut replicas, &mut known, &engine, &descriptors, env)
+            .map_err(text)?;
+        recovered.groups.retain(|group, _| records.iter().all(|record| record.group() != *group));
         let mut groups = Vec::new();
-        let mut records = Vec::new();
         for replica in &replicas {
             match bring_together(replica, &mut recovered, env) {
                 Ok((restored, more)) => {
@@ -93,12 +104,7 @@ impl Machine {
                 Err(why) => return Err(why),
             }
         }
-        if !records.is_empty() {
-            log.write(&records).map_err(text)?;
-            log.sync().map_err(text)?;
-            let judged = env.safety.on_start_records(self.id, &records);
-            env.judge(judged);
-        }
+        self.log_at_start(&mut log, &records, env)?;
         self.spools.clear();
         let shard = self.shard(groups, env);
         let mut applier = Applier::new();
@@ -126,6 +132,8 @@ impl Machine {
             compared: BTreeMap::new(),
             hashed_at: BTreeMap::new(),
             heard: BTreeMap::new(),
+            observed: BTreeMap::new(),
+            turns: 0,
         })
     }
 
@@ -158,7 +166,7 @@ impl Machine {
             };
             found.insert(group, log);
         }
-        let lost = env.cluster.regions_on(self.id).into_iter().map(|region| region.id);
+        let lost = self.notes.groups();
         let hides = recovered.may_hide_groups();
         let is_lost = |group: &RegionId| match recovered.groups.get(group) {
             Some(Group::Quarantined { .. }) => true,
@@ -176,6 +184,31 @@ impl Machine {
         Ok((log, recovered))
     }
 
+    /// What a start has to log, before the first word to anyone. The power may go in the middle.
+    fn log_at_start(
+        &self,
+        log: &mut Log<SimDisk>,
+        records: &[Record],
+        env: &mut Env,
+    ) -> Booted<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let judged = env.safety.on_task(self.id, TaskSeq(0), records);
+        env.judge(judged.map(drop));
+        match log.write(records) {
+            Ok(stats) => env.safety.on_written(self.id, TaskSeq(0), stats.frames),
+            Err(error) => {
+                env.safety.on_write_failed(self.id, TaskSeq(0));
+                return Err(text(error));
+            }
+        }
+        log.sync().map_err(text)?;
+        let judged = env.safety.on_synced(self.id);
+        env.judge(judged);
+        Ok(())
+    }
+
     /// Installs that a crash interrupted are run again, as the host does.
     fn resume_installs(
         &mut self,
@@ -184,6 +217,9 @@ impl Machine {
         env: &mut Env,
     ) -> Booted<()> {
         for PendingInstall { region, spool, meta } in pending {
+            if self.notes.peer(region).is_none() {
+                continue;
+            }
             env.tell(format_args!("{} installs {meta:?} again from spool {spool}", self.id));
             let replica = replicas.iter_mut().find(|replica| replica.region().id == region);
             let replica = replica.ok_or_else(|| format!("{region} is gone"))?;
@@ -205,7 +241,7 @@ impl Machine {
         let group = replica.id();
         let mut peer = heir(env.unique());
         if env.options.is_mutant(Outside::HeirIsOld) {
-            peer = replica.heir().unwrap_or_else(|| peer_of(group, self.id));
+            peer = self.peer_by_name(replica);
         }
         env.tell(format_args!("{} {group} is succeeded by {peer}: {why}", self.id));
         env.marks.hit(Mark::Quarantined);
@@ -213,6 +249,12 @@ impl Machine {
             heirs::appoint(engine, group, peer).map_err(text)?;
         }
         Ok(peer)
+    }
+
+    /// Who a replica is: its newest heir, or the one that was noted.
+    fn peer_by_name(&self, replica: &Replica) -> PeerId {
+        let noted = || self.notes.peer(replica.id()).expect("each replica here is noted");
+        replica.heir().unwrap_or_else(noted)
     }
 
     fn shard(&mut self, groups: Vec<(&Replica, Comes)>, env: &Env) -> Shard {
@@ -228,14 +270,9 @@ impl Machine {
             let group = replica.id();
             let peer = match comes {
                 Comes::Anew(heir, _) => heir,
-                Comes::Back(_) => replica.heir().unwrap_or_else(|| peer_of(group, self.id)),
+                Comes::Back(_) => self.peer_by_name(replica),
             };
-            let mut raft = RaftConfig::new(peer, self.rng.next_u64(), membership_codec());
-            raft.election_timeout = options.election_timeout;
-            raft.heartbeat_interval = options.election_timeout / 10;
-            raft.inflight_messages_max = options.inflight_messages;
-            raft.append_bytes_max = options.append_bytes;
-            raft.cache_bytes_max = options.cache_bytes;
+            let raft = self.raft_config(peer, env);
             let restored = match comes {
                 Comes::Back(restored) => restored,
                 Comes::Anew(_, why) => {
@@ -283,7 +320,7 @@ fn bring_together(
     restore(group, found, applied, &membership).map_err(text)
 }
 
-fn tuning(options: &StoreOptions) -> Tuning {
+pub(super) fn tuning(options: &StoreOptions) -> Tuning {
     Tuning {
         records_max: options.outcome_records,
         delete_chunk_rows: options.delete_chunk_rows,

@@ -19,7 +19,9 @@ mod applying;
 mod boot;
 mod disk;
 mod fuse;
+mod judge;
 mod power;
+mod replicas;
 mod reply;
 mod running;
 mod service;
@@ -43,6 +45,7 @@ use crate::violation::Rule;
 use crate::wire::Packet;
 
 use disk::Ailments;
+use replicas::Notes;
 use running::Running;
 use spool::Spools;
 
@@ -57,6 +60,8 @@ pub struct Machine {
     log_disk: LogDisk,
     engine_disk: EngineDisk,
     spools: Spools,
+    /// Which replicas it has and had, as its driver notes durably.
+    notes: Notes,
     /// The product, while there is power.
     running: Option<Box<Running>>,
     /// Nothing happens here before this moment.
@@ -88,6 +93,7 @@ impl Machine {
             log_disk: LogDisk::new(),
             engine_disk: EngineDisk::new(),
             spools: Spools::new(),
+            notes: Notes::default(),
             running: None,
             paused_until: None,
             slowness: 1,
@@ -199,6 +205,7 @@ impl Machine {
             Work::Timer => self.on_timer(env),
             Work::LogSync => self.on_log_sync(env),
             Work::LogRest => self.on_log_rest(env),
+            Work::Destroy { group, peer } => self.on_destroy(group, peer, env),
             Work::Apply => self.apply(env),
             Work::EngineSync => self.on_engine_sync(env),
             Work::Segment => self.on_segment(env),

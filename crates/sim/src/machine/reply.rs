@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use kontiki_client::admin::{Route as RegionRoute, Routes, Store};
 use kontiki_client::ask::{Answer as BatchAnswer, AnswerBody, Found, Trouble};
+use kontiki_store::RegionCell;
 use kontiki_types::{Outcome, Region, StoreId, Term};
 
 use crate::env::Env;
@@ -84,7 +85,7 @@ impl Machine {
     pub(super) fn on_ask_routes(&mut self, client: usize, ask: u64, env: &mut Env) {
         let running = self.running();
         let regions = env.cluster.regions().iter().map(|born| {
-            let cell = running.descriptors.get(born.id);
+            let cell = running.descriptors.get(born.id).filter(|cell| !is_blank(cell));
             let status = running.shard.status(born.id);
             RegionRoute {
                 region: cell.map_or_else(|| born.clone(), |cell| cell.region().as_ref().clone()),
@@ -115,4 +116,9 @@ fn plain(told: Told) -> Answer {
 
 fn address(store: StoreId) -> String {
     store.to_string()
+}
+
+/// A replica that awaits its first snapshot knows nothing of its region.
+pub(super) fn is_blank(cell: &RegionCell) -> bool {
+    cell.region().peers.is_empty()
 }

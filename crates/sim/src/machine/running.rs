@@ -9,6 +9,7 @@ use kontiki_codec::crc;
 use kontiki_codec::keys::user;
 use kontiki_engine::{Direction, Family, Range, Read};
 use kontiki_multiraft::{Applier, ApplyTask, Effects, Event, Round, Shard, Token};
+use kontiki_raft::invariants::Observed;
 use kontiki_store::Descriptors;
 use kontiki_types::{Epoch, Index, KeyRange, Moment, RegionId, Term};
 
@@ -46,6 +47,10 @@ pub(super) struct Running {
     pub(super) hashed_at: BTreeMap<RegionId, Index>,
     /// When each replica last took in a word of its leader, by its own clock, and in which term.
     pub(super) heard: BTreeMap<RegionId, (Term, Moment)>,
+    /// How each node stood after its last turn.
+    pub(super) observed: BTreeMap<RegionId, Observed>,
+    /// Turns of nodes so far.
+    pub(super) turns: u64,
 }
 
 /// A client that waits.

@@ -21,7 +21,7 @@ use crate::violation::Rule;
 use crate::wire::Ask;
 
 use super::Machine;
-use super::reply::{Told, Why};
+use super::reply::{Told, Why, is_blank};
 use super::running::{Asked, Caller, Route, Running};
 
 /// Callers that may wait at once; more are told that the store is busy.
@@ -102,7 +102,8 @@ impl Machine {
             return self.turn_away(from, Why::Busy, env);
         }
         let group = from.group;
-        let region = self.running().descriptors.get(group).map(|cell| cell.region());
+        let cell = self.running().descriptors.get(group).filter(|cell| !is_blank(cell));
+        let region = cell.map(|cell| cell.region());
         if let Err(error) = propose::check(region.as_deref(), &batch) {
             let why = match error {
                 ProposeError::EpochNotMatch { current }
@@ -188,7 +189,7 @@ impl Machine {
 
     fn read(&mut self, group: RegionId, keys: &[Bytes], epoch: Epoch, env: &mut Env) -> Told {
         let running = self.running();
-        let Some(cell) = running.descriptors.get(group) else {
+        let Some(cell) = running.descriptors.get(group).filter(|cell| !is_blank(cell)) else {
             return Told::Not(Why::NotLeader(None));
         };
         let reader = RegionReader::new(&cell, running.engine.as_ref());
@@ -246,9 +247,11 @@ impl Machine {
     }
 
     /// A read of nothing, for the sake of its confirmation.
-    pub(crate) fn read_noise(&mut self, group: RegionId, env: &mut Env) {
+    pub(crate) fn read_noise(&mut self, group: RegionId, mode: ReadMode, env: &mut Env) {
         let epoch = env.cluster.region(group).epoch;
-        self.on_get(From::nobody(group), Vec::new(), epoch, env);
+        let what = Asked::Get(Vec::new(), epoch, env.safety.committed(group));
+        let token = self.running().add_caller(From::nobody(group).asking(what));
+        self.tell_shard([Event::Read { group, token, mode }], env);
     }
 
     /// An entry that means nothing, if it leads: every replica refuses it alike.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_codec::frame;
-use kontiki_multiraft::{ApplyTask, Effects, Event, Outbound};
-use kontiki_types::{Body, Moment, RegionId, StoreId, Term};
+use kontiki_multiraft::{Effects, Event, Outbound};
+use kontiki_types::{Body, Message, Moment, RegionId, StoreId, Term};
 
 use crate::env::{Env, Work};
 use crate::marks::Mark;
@@ -22,10 +22,16 @@ impl Machine {
     pub(super) fn tell_shard(&mut self, events: impl IntoIterator<Item = Event>, env: &mut Env) {
         let running = self.running();
         running.inbox.extend(events);
-        if running.inbox.is_empty() || running.is_turn_planned {
+        if !running.inbox.is_empty() {
+            self.plan_turn(env);
+        }
+    }
+
+    /// The shard has something to do.
+    pub(super) fn plan_turn(&mut self, env: &mut Env) {
+        if std::mem::replace(&mut self.running().is_turn_planned, true) {
             return;
         }
-        running.is_turn_planned = true;
         let most = u64::try_from(env.options.store.turn_delay_max.as_micros()).expect("short");
         let delay = Duration::from_micros(self.rng.below(most + 1));
         self.plan(delay, Work::Turn, env);
@@ -35,6 +41,9 @@ impl Machine {
     pub(super) fn on_frame(&mut self, store: StoreId, frame: Bytes, env: &mut Env) {
         match frame::decode(frame) {
             Ok(messages) => {
+                for (group, message) in &messages {
+                    self.give_way(*group, message, env);
+                }
                 let messages = messages.into_iter();
                 let events =
                     messages.map(|(group, message)| Event::Message { group, store, message });
@@ -48,6 +57,17 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// A message as if it had come in a frame.
+    pub(crate) fn hear(
+        &mut self,
+        group: RegionId,
+        store: StoreId,
+        message: Message,
+        env: &mut Env,
+    ) {
+        self.tell_shard([Event::Message { group, store, message }], env);
     }
 
     /// A deadline may have come.
@@ -123,8 +143,11 @@ impl Machine {
             env.tell(format_args!("{} {group} has its heir", self.id));
             env.marks.hit(Mark::HeirBorn);
         }
-        for (_, notice) in &effects.notices {
-            self.on_notice(notice, env);
+        for (group, notice) in &effects.notices {
+            self.on_notice(*group, notice, env);
+        }
+        for unknown in effects.unknown.drain(..) {
+            self.on_unknown(unknown, env);
         }
         self.write_log(env);
     }
@@ -164,73 +187,6 @@ impl Machine {
         if running.timer_at.is_none_or(|planned| at < planned) {
             running.timer_at = Some(at);
             self.plan(at.since(env.now), Work::Timer, env);
-        }
-    }
-
-    /// Nobody is helped to an election while the leader is heard of.
-    fn judge_grant(&self, outbound: &Outbound, env: &mut Env) {
-        let Some(running) = &self.running else { return };
-        if !matches!(outbound.message.body, Body::PreVoteReply { granted: true }) {
-            return;
-        }
-        let group = outbound.group;
-        let Some(&(term, at)) = running.heard.get(&group) else { return };
-        let silence = self.clock.local(env.now).since(at);
-        let is_same = running.shard.node(group).is_some_and(|node| node.term() == term);
-        if is_same && silence < env.options.store.election_timeout {
-            let to = outbound.message.to;
-            let what = format!("{} would elect {to} {silence:?} after its leader spoke", self.id);
-            env.fail(Rule::LeaderStickiness, what);
-        }
-    }
-
-    fn judge_node(&mut self, group: RegionId, env: &mut Env) {
-        let running = self.running.as_ref().expect("a turn has power");
-        let Some(node) = running.shard.node(group) else { return };
-        env.trace.mix(node.commit().0 << 16 ^ node.term().0);
-        if node.membership().is_joint() {
-            env.marks.hit(Mark::JointMembership);
-        }
-        match env.safety.on_turn(self.id, group, node) {
-            Ok(turned) => {
-                if turned.began_to_lead {
-                    env.tell(format_args!("{} leads {group} in {}", self.id, node.term()));
-                    env.marks.hit(Mark::LeaderElected);
-                    if turned.is_rivalled {
-                        env.marks.hit(Mark::TwoLeaders);
-                    }
-                    if turned.after_split {
-                        env.marks.hit(Mark::SplitElection);
-                    }
-                    if env.is_healed {
-                        env.marks.hit(Mark::ElectedAfterHeal);
-                    }
-                    self.tempt(Duration::from_millis(20), env);
-                }
-                if turned.ceased_to_lead && self.running().has_writers(group) {
-                    env.marks.hit(Mark::LeaderLostWithCallers);
-                }
-            }
-            Err(violation) => env.fail(violation.rule, violation.what),
-        }
-    }
-
-    fn judge_apply(&mut self, tasks: &mut [ApplyTask], env: &mut Env) {
-        for task in tasks {
-            if let ApplyTask::Entries { group, entries, .. } = task {
-                match env.safety.on_apply(self.id, *group, entries) {
-                    Ok((repeated, is_merged)) => {
-                        if repeated > 0 {
-                            env.marks.hit(Mark::RetryAnswered);
-                        }
-                        if is_merged {
-                            env.marks.hit(Mark::PayloadsMerged);
-                        }
-                    }
-                    Err(violation) => env.fail(violation.rule, violation.what),
-                }
-                self.spoil_apply(entries, env);
-            }
         }
     }
 }

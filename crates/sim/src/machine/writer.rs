@@ -43,6 +43,7 @@ pub(super) struct Writer {
     is_compacted: bool,
     /// Writes since the last rest: an idle log rests once.
     is_restless: bool,
+    is_rest_planned: bool,
     preparing: Option<SegmentRequest>,
     prepared: Vec<Prepared<File>>,
     removable: Vec<String>,
@@ -62,6 +63,7 @@ impl Writer {
             is_syncing: false,
             is_compacted: false,
             is_restless: false,
+            is_rest_planned: false,
             preparing: None,
             prepared: Vec::new(),
             removable: Vec::new(),
@@ -190,14 +192,24 @@ impl Machine {
         }
         self.collect_log(env);
         self.write_log(env);
-        self.plan(REST_AFTER, Work::LogRest, env);
+        self.plan_rest(env);
+    }
+
+    fn plan_rest(&mut self, env: &mut Env) {
+        if !std::mem::replace(&mut self.running().writer.is_rest_planned, true) {
+            self.plan(REST_AFTER, Work::LogRest, env);
+        }
     }
 
     /// Nothing was logged for a while, perhaps.
     pub(super) fn on_log_rest(&mut self, env: &mut Env) {
         let writer = &mut self.running().writer;
-        if writer.is_syncing || !writer.is_restless || !writer.queued.is_empty() {
+        writer.is_rest_planned = false;
+        if !writer.is_restless {
             return;
+        }
+        if writer.is_syncing || !writer.queued.is_empty() {
+            return self.plan_rest(env);
         }
         writer.is_restless = false;
         if let Err(error) = writer.log.rest() {

@@ -1,10 +1,12 @@
 //! A cluster of three stores without clients and random faults, for a script to lead.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use kontiki_raft::Node;
-use kontiki_types::{RegionId, StoreId};
+use kontiki_types::{MembershipChange, Message, Moment, PeerChange, ReadMode, RegionId, StoreId};
 
+use crate::env::Env;
 use crate::machine::Machine;
 use crate::network::Address;
 use crate::options::Options;
@@ -27,14 +29,29 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Three stores with power and empty logs, on a calm network; one entry in each append.
-    pub(super) fn new() -> Self {
+    /// Three stores with power and empty logs, all of it quick and calm, with clocks that agree;
+    /// one entry in each append.
+    pub(super) fn new(narrow: impl Fn(&mut Options)) -> Self {
         let mut options = Options::calm(SEED, PATIENCE * 100);
         options.client_count = 0;
         options.store.append_bytes = 1;
+        options.store.drift_ppm.fill(0);
+        options.network.delay_min = Duration::from_micros(200);
+        options.network.jitter_mean = Duration::from_micros(100);
+        options.store.apply_mean = Duration::from_micros(20);
+        narrow(&mut options);
         let mut world = World::new(options, false);
         world.start();
         Self { world }
+    }
+
+    /// Plays; an assertion of the product ends it and is a broken rule.
+    pub(super) fn caught(&mut self, play: fn(&mut Self) -> Met) -> Met {
+        let played = catch_unwind(AssertUnwindSafe(|| play(self)));
+        played.unwrap_or_else(|panic| {
+            self.world.env.violation.get_or_insert(Violation::of_panic(&*panic));
+            Err("the product panicked".to_owned())
+        })
     }
 
     /// The first broken rule.
@@ -63,6 +80,11 @@ impl Stage {
         self.world.run_until(end);
     }
 
+    /// Lets things happen until this moment.
+    pub(super) fn wait_until(&mut self, end: Moment) {
+        self.world.run_until(end);
+    }
+
     /// The store that leads the newest term.
     pub(super) fn leader(&self) -> Option<StoreId> {
         let leaders = self.world.machines.iter().filter(|machine| machine.leads(GROUP));
@@ -86,23 +108,62 @@ impl Stage {
 
     /// Appends an entry at a leader.
     pub(super) fn propose(&mut self, store: StoreId) {
-        let World { machines, env, .. } = &mut self.world;
-        let machine = machines.iter_mut().find(|machine| machine.id() == store);
-        machine.expect("a store of the stage").propose_noise(GROUP, env);
+        let (machine, env) = self.machine(store);
+        machine.propose_noise(GROUP, env);
     }
 
     /// Asks a store for a confirmed read.
     pub(super) fn read(&mut self, store: StoreId) {
+        let (machine, env) = self.machine(store);
+        machine.read_noise(GROUP, ReadMode::Index, env);
+    }
+
+    /// Asks a store for a read confirmed by the lease.
+    pub(super) fn read_by_lease(&mut self, store: StoreId) {
+        let (machine, env) = self.machine(store);
+        machine.read_noise(GROUP, ReadMode::Lease, env);
+    }
+
+    /// An operator wants other members.
+    pub(super) fn change<const N: usize>(&mut self, leader: StoreId, steps: [PeerChange; N]) {
+        let (machine, env) = self.machine(leader);
+        machine.change_membership(GROUP, MembershipChange::new(steps), env);
+    }
+
+    /// A store hears this, from that one.
+    pub(super) fn say(&mut self, from: StoreId, to: StoreId, message: Message) {
+        let (machine, env) = self.machine(to);
+        machine.hear(GROUP, from, message, env);
+    }
+
+    /// A store stands still for a while.
+    pub(super) fn pause(&mut self, store: StoreId, time: Duration) {
+        let until = self.world.env.now + time;
+        self.machine(store).0.pause(until);
+    }
+
+    /// A store forgets its replica and that it ever had it, as an operator may make it who gives
+    /// an id to another replica.
+    pub(super) fn wipe(&mut self, store: StoreId) {
+        let (machine, env) = self.machine(store);
+        machine.wipe(GROUP, env);
+    }
+
+    /// The moment.
+    pub(super) fn now(&self) -> Moment {
+        self.world.env.now
+    }
+
+    fn machine(&mut self, store: StoreId) -> (&mut Machine, &mut Env) {
         let World { machines, env, .. } = &mut self.world;
         let machine = machines.iter_mut().find(|machine| machine.id() == store);
-        machine.expect("a store of the stage").read_noise(GROUP, env);
+        (machine.expect("a store of the stage"), env)
     }
 
     /// An operator moves leadership.
     pub(super) fn transfer(&mut self, from: StoreId, to: StoreId) {
-        let World { machines, env, .. } = &mut self.world;
-        let machine = machines.iter_mut().find(|machine| machine.id() == from);
-        machine.expect("a store of the stage").transfer_leadership(GROUP, to, env);
+        let (machine, env) = self.machine(from);
+        machine.transfer_leadership(GROUP, to, env);
     }
 
     /// What `from` sends to `to` arrives after this time, in order.
@@ -132,16 +193,14 @@ impl Stage {
 
     /// Takes the power of a store until [`Stage::power_on`].
     pub(super) fn power_off(&mut self, store: StoreId) {
-        let World { machines, env, .. } = &mut self.world;
-        let machine = machines.iter_mut().find(|machine| machine.id() == store);
-        machine.expect("a store of the stage").power_off(env);
+        let (machine, env) = self.machine(store);
+        machine.power_off(env);
     }
 
     /// Gives it back.
     pub(super) fn power_on(&mut self, store: StoreId) {
-        let World { machines, env, .. } = &mut self.world;
-        let machine = machines.iter_mut().find(|machine| machine.id() == store);
-        machine.expect("a store of the stage").power_on(env);
+        let (machine, env) = self.machine(store);
+        machine.power_on(env);
     }
 }
 

@@ -201,6 +201,19 @@ fn destroy(
     Ok(())
 }
 
+/// The replica is destroyed: nothing of it is left when this returns, not even after a crash. One
+/// that a crash cut off is done again by whoever knows that the replica is to go.
+pub(crate) fn clear(replica: &mut Replica) -> Result<(), Error> {
+    replica.cell.begin_replacing();
+    replica.incomplete = true;
+    let engine = &*replica.engine;
+    delete_range(engine, Family::Default, &rows_of(&replica.region), DELETE_CHUNK_ROWS)?;
+    let all = Range::prefix(&meta::region_prefix(replica.id));
+    delete_range(engine, Family::Meta, &all, DELETE_CHUNK_ROWS)?;
+    engine.sync()?;
+    Ok(())
+}
+
 /// Steps 4 and 5.
 struct Load<'a> {
     engine: &'a dyn Engine,

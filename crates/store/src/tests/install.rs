@@ -1,5 +1,6 @@
 //! Snapshots: what they replace, what a crash in the middle leaves, what damage does.
 
+use kontiki_engine::Family;
 use kontiki_multiraft::{Error, StateMachine};
 use kontiki_types::SnapshotMeta;
 
@@ -110,4 +111,15 @@ fn a_snapshot_whose_hash_does_not_agree_is_refused_before_anything_is_destroyed(
     chunks.pop();
     chunks.push(ends.0);
     target.replica.check_snapshot(&meta, &mut chunks.into_iter().map(Ok)).unwrap();
+}
+
+#[test]
+fn a_destroyed_replica_leaves_nothing_behind_not_even_after_a_crash() {
+    let mut node = filled(&["a", "b", "c", "d", "e"]);
+    let before = node.rows(Family::Meta).len();
+    node.replica.destroy().unwrap();
+    assert_eq!(node.unsynced_count(), 0, "it is durable when it returns");
+    assert_eq!(node.data(), []);
+    let left = node.rows(Family::Meta);
+    assert_eq!(left.len(), 1, "only the identity of the store stays of {before}: {left:?}");
 }

@@ -1,0 +1,114 @@
+//! The judges of a turn: called with what the shard wants before any of it is done.
+//!
+//! They look at nodes and at what leaves them; they change nothing but the record of the run.
+
+use std::time::Duration;
+
+use kontiki_multiraft::{ApplyTask, Outbound};
+use kontiki_raft::invariants::{self, Observed};
+use kontiki_types::{Body, RegionId};
+
+use crate::env::Env;
+use crate::marks::Mark;
+use crate::violation::Rule;
+
+use super::Machine;
+use super::running::Running;
+
+/// The entries of a log are looked at one by one when there are so few of them.
+const SHORT_LOG: u64 = 32;
+/// Those of a longer one at one turn in so many.
+const WALK_EVERY: u64 = 64;
+
+impl Machine {
+    /// Nobody is helped to an election while the leader is heard of.
+    pub(super) fn judge_grant(&self, outbound: &Outbound, env: &mut Env) {
+        let Some(running) = &self.running else { return };
+        if !matches!(outbound.message.body, Body::PreVoteReply { granted: true }) {
+            return;
+        }
+        let group = outbound.group;
+        let Some(&(term, at)) = running.heard.get(&group) else { return };
+        let silence = self.clock.local(env.now).since(at);
+        let is_same = running.shard.node(group).is_some_and(|node| node.term() == term);
+        if is_same && silence < env.options.store.election_timeout {
+            let to = outbound.message.to;
+            let what = format!("{} would elect {to} {silence:?} after its leader spoke", self.id);
+            env.fail(Rule::LeaderStickiness, what);
+        }
+    }
+
+    pub(super) fn judge_node(&mut self, group: RegionId, env: &mut Env) {
+        let running = self.running.as_mut().expect("a turn has power");
+        running.check_node(group);
+        let Some(node) = running.shard.node(group) else { return };
+        env.trace.mix(node.commit().0 << 16 ^ node.term().0);
+        if node.membership().is_joint() {
+            env.marks.hit(Mark::JointMembership);
+        }
+        let is_removed = node.is_removed();
+        match env.safety.on_turn(self.id, group, node) {
+            Ok(turned) => {
+                if turned.ceased_to_lead && is_removed {
+                    env.marks.hit(Mark::LeaderLeft);
+                }
+                if turned.began_to_lead {
+                    env.tell(format_args!("{} leads {group} in {}", self.id, node.term()));
+                    env.marks.hit(Mark::LeaderElected);
+                    if turned.is_rivalled {
+                        env.marks.hit(Mark::TwoLeaders);
+                    }
+                    if turned.after_split {
+                        env.marks.hit(Mark::SplitElection);
+                    }
+                    if env.is_healed {
+                        env.marks.hit(Mark::ElectedAfterHeal);
+                    }
+                    self.tempt(Duration::from_millis(20), env);
+                }
+                if turned.ceased_to_lead && self.running().has_writers(group) {
+                    env.marks.hit(Mark::LeaderLostWithCallers);
+                }
+            }
+            Err(violation) => env.fail(violation.rule, violation.what),
+        }
+    }
+
+    pub(super) fn judge_apply(&mut self, tasks: &mut [ApplyTask], env: &mut Env) {
+        for task in tasks {
+            if let ApplyTask::Entries { group, entries, .. } = task {
+                match env.safety.on_apply(self.id, *group, entries) {
+                    Ok((repeated, is_merged)) => {
+                        if repeated > 0 {
+                            env.marks.hit(Mark::RetryAnswered);
+                        }
+                        if is_merged {
+                            env.marks.hit(Mark::PayloadsMerged);
+                        }
+                    }
+                    Err(violation) => env.fail(violation.rule, violation.what),
+                }
+                self.spoil_apply(entries, env);
+            }
+        }
+    }
+}
+
+impl Running {
+    /// What must hold of a node by itself, and compared with how it stood after its last turn. Its
+    /// assertions become a broken rule like any other of the product.
+    fn check_node(&mut self, group: RegionId) {
+        let Some(node) = self.shard.node(group) else { return };
+        self.turns += 1;
+        let is_short = node.last_position().index < node.first_index() + SHORT_LOG;
+        if is_short || self.turns.is_multiple_of(WALK_EVERY) {
+            invariants::check(node);
+        } else {
+            invariants::check_state(node);
+        }
+        let now = Observed::of(node);
+        if let Some(before) = self.observed.insert(group, now) {
+            before.check_delta(node);
+        }
+    }
+}
