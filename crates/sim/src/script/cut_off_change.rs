@@ -1,16 +1,26 @@
 //! A leader that is cut off begins a change of membership, which is in effect at once, and nobody
 //! hears of it. When its entry is cut off by the next leader, the membership before is in effect
-//! again (thesis §4.1).
+//! again (thesis §4.1). Where the change is a joint one, its new half, the leader alone, must not
+//! decide without the old one (Raft §6): what it took for committed would be cut off.
 
 use kontiki_raft::Node;
-use kontiki_types::{PeerChange, RegionId};
+use kontiki_types::{PeerChange, RegionId, StoreId};
 
 use crate::cluster::peer_of;
 
 use super::stage::{Met, Stage, others};
 
-/// Plays it.
+/// One of the others is to lose its vote.
 pub(super) fn play(stage: &mut Stage) -> Met {
+    demote(stage, |[_, other]| [other])
+}
+
+/// Both others are to lose theirs in one step, which is then a joint one.
+pub(super) fn joint(stage: &mut Stage) -> Met {
+    demote(stage, |both| both)
+}
+
+fn demote<const N: usize>(stage: &mut Stage, whom: fn([StoreId; 2]) -> [StoreId; N]) -> Met {
     let old = stage.settle()?;
     let [one, other] = others(old);
     let before = stage.node(old).map(|node| node.membership().clone());
@@ -18,7 +28,8 @@ pub(super) fn play(stage: &mut Stage) -> Met {
         stage.cut(old, peer);
         stage.cut(peer, old);
     }
-    stage.change(old, [PeerChange::Demote(peer_of(RegionId(1), other))]);
+    let steps = whom([one, other]).map(|store| PeerChange::Demote(peer_of(RegionId(1), store)));
+    stage.change(old, steps);
     stage.reach("the change is in effect", |stage| {
         stage.node(old).map(|node| node.membership().clone()) != before
     })?;

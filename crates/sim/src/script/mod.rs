@@ -4,6 +4,7 @@
 //! from 8,000 seeds of a toy). A script leads a cluster without random faults into that order. It
 //! must keep every rule as the product is, and break one with its mutant; both are tested.
 
+mod behind_the_sync;
 mod cut_off_change;
 pub(crate) mod cut_off_install;
 mod deaf_leader;
@@ -45,6 +46,7 @@ fn script_of(mutant: Mutant) -> Option<Script> {
         Inside::CommitOldTerm => Script::Play(figure_8::play),
         Inside::CommitUnverified => Script::Play(empty_probe::play),
         Inside::AppendUnmatched => Script::Play(empty_probe::guessed),
+        Inside::JointByHalf => Script::Play(cut_off_change::joint),
         Inside::ConfigKept => Script::Play(cut_off_change::play),
         Inside::ReadAlone => Script::Play(deaf_leader::alone),
         Inside::ReadRoundOff => Script::Play(deaf_leader::late_echo),
@@ -52,6 +54,7 @@ fn script_of(mutant: Mutant) -> Option<Script> {
         Inside::LeaseEndless => Script::Play(lease::asleep),
         Inside::LeaseOutlivesTransfer => Script::Play(lease::handed_over),
         Inside::SnapshotKeepsTail => Script::PlayWith(long_tail::narrow, long_tail::play),
+        Inside::CompactUnsynced => Script::PlayWith(behind_the_sync::narrow, behind_the_sync::play),
         Inside::SessionIgnored => Script::Play(returned::play),
         Inside::InstallUnmarked | Inside::InstallNotSynced => {
             Script::Seeds(30, cut_off_install::narrow)
