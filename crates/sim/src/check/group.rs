@@ -44,6 +44,8 @@ struct CommittedFact {
 struct Seen {
     commit: Index,
     leads: Option<Term>,
+    /// Where its log ended.
+    last: Index,
 }
 
 /// What became of a node's turn, for coverage marks.
@@ -221,7 +223,8 @@ impl GroupFacts {
         if node.commit() > before.commit {
             self.on_commit(store, disks, node, believed, before.commit)?;
         }
-        self.seen.insert(store, Seen { commit: node.commit(), leads });
+        let last = believed.last_index();
+        self.seen.insert(store, Seen { commit: node.commit(), leads, last });
         Ok(Turned {
             began_to_lead: began.is_some(),
             ceased_to_lead: before.leads.is_some() && before.leads != leads,
@@ -251,7 +254,13 @@ impl GroupFacts {
     }
 
     fn membership_of(&self, log: &ShadowLog) -> &Membership {
-        self.memberships.of(log, |index| self.committed.get(offset(index)).map(|fact| fact.term))
+        self.membership_at(log, log.last_index())
+    }
+
+    /// By this log when it ended there.
+    fn membership_at(&self, log: &ShadowLog, end: Index) -> &Membership {
+        let committed = |index| self.committed.get(offset(index)).map(|fact| fact.term);
+        self.memberships.of(log, end, committed)
     }
 
     fn on_leader(&mut self, believed: &ShadowLog, peer: PeerId, term: Term) -> Judged {
@@ -297,9 +306,12 @@ impl GroupFacts {
                 }
                 Some(_) => {}
                 None => {
-                    let membership = self.membership_of(believed);
+                    // A turn may commit first and change the membership then.
+                    let before = self.seen.get(&store).map_or(believed.last_index(), |s| s.last);
+                    let ends = [believed.last_index(), before];
+                    let memberships = ends.map(|end| self.membership_at(believed, end));
                     let position = Position::new(term, index);
-                    check_durable(store, disks, &self.own, membership, position)?;
+                    check_durable(store, disks, &self.own, memberships, position)?;
                     if self.committed.len() != offset(index) {
                         let what = format!("{store} commits {index}, nobody the one before");
                         return Err(broken(Rule::StateMachineSafety, what));
@@ -358,18 +370,19 @@ impl GroupFacts {
     }
 }
 
-/// A committed entry is durable on a quorum, by the disks and not by what nodes say.
+/// A committed entry is durable on a quorum of one of these memberships, by the disks and not by
+/// what nodes say.
 fn check_durable(
     store: StoreId,
     disks: Disks<'_>,
     own: &BTreeMap<StoreId, PeerId>,
-    membership: &Membership,
+    memberships: [&Membership; 2],
     position: Position,
 ) -> Judged {
     let holds = |store: StoreId| disks.owed(store).is_some_and(|owed| owed.holds(position));
     // The copy of an heir is none of the replica before it.
     let is_copy = |peer: Peer| own.get(&peer.store) == Some(&peer.id) && holds(peer.store);
-    if !is_quorum(membership, is_copy) {
+    if !memberships.into_iter().any(|membership| is_quorum(membership, is_copy)) {
         let holders: Vec<_> = disks.shadows.keys().filter(|&&store| holds(store)).collect();
         let what = format!("{store} commits {position}, durable on {holders:?} only");
         return Err(broken(Rule::CommitDurable, what));

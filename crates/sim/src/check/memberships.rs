@@ -33,10 +33,12 @@ impl Memberships {
         }
     }
 
-    /// What this log puts in effect. What it does not hold any more was committed, of this term.
+    /// What this log put in effect when it ended here. What it does not hold any more was
+    /// committed, of this term.
     pub(super) fn of(
         &self,
         log: &ShadowLog,
+        end: Index,
         committed: impl Fn(Index) -> Option<Term>,
     ) -> &Membership {
         let holds = |&(&(index, term), _): &(&(Index, Term), &Membership)| {
@@ -44,7 +46,7 @@ impl Memberships {
                 if index <= log.start.index { committed(index) } else { log.term_at(index) };
             known == Some(term)
         };
-        let newest_first = self.logged.iter().rev();
+        let newest_first = self.logged.range(..=(end, Term(u64::MAX))).rev();
         newest_first.filter(holds).map(|(_, membership)| membership).next().unwrap_or(&self.born)
     }
 }
