@@ -6,10 +6,11 @@
 //! there, because a frame behind a bad one tells damage from a torn end.
 //!
 //! Most of a segment is pre-written zeroes, and a store that was killed is missing until it has
-//! looked at all of them: so they are neither kept nor searched ([`read_used`], [`skip_zeroes`]).
+//! looked at all of them: so they are not kept ([`read_used`]), and of what a recycled segment held
+//! before, little is looked at twice ([`next_candidate`]).
 
-use crate::frame::{Head, Marks, Salt, align};
-use crate::header::{HEADER_BYTES, Header};
+use crate::frame::{Head, Marks, Salt, align, head_bytes};
+use crate::header::{HEADER_BYTES, Header, u32_at};
 use crate::limits::FRAME_ALIGN;
 use crate::{Error, File, name};
 
@@ -17,7 +18,6 @@ use crate::{Error, File, name};
 const WINDOW_BYTES: usize = 1024 * 1024;
 /// What is compared with at once.
 static ZEROES: [u8; 4096] = [0; 4096];
-const _: () = assert!(4096 % FRAME_ALIGN == 0, "skipping whole pages would leave the grid");
 
 /// A frame whose head passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,26 +153,27 @@ pub(crate) fn section_bytes(segment: &[u8], offset: u64, len: u32) -> Option<&[u
 fn find_frames(segment: &mut Vec<u8>, len: u64, salt: Salt) -> Vec<Found> {
     let mut frames = Vec::new();
     let mut offset = HEADER_BYTES;
-    while offset < segment.len() as u64 {
-        let Some((head, whole)) = frame_at(segment, len, salt, offset) else {
-            offset = skip_zeroes(segment, offset + FRAME_ALIGN);
+    while let Some(candidate) = next_candidate(segment, offset) {
+        let Some((head, whole)) = frame_at(segment, len, salt, candidate) else {
+            offset = candidate + FRAME_ALIGN;
             continue;
         };
+        offset = candidate;
         frames.push(Found { offset, bytes: head.bytes, marks: head.marks, whole });
         offset = align(offset + head.bytes);
     }
     frames
 }
 
-/// Where to look next for a head: whole pages of zeroes hold none, for the length of a head is not
-/// zero and stands in its first eight bytes.
-fn skip_zeroes(segment: &[u8], mut offset: u64) -> u64 {
-    let page = |offset: u64| {
-        let at = usize::try_from(offset).ok()?;
-        segment.get(at..at.checked_add(ZEROES.len())?)
-    };
-    while page(offset) == Some(&ZEROES[..]) {
-        offset += ZEROES.len() as u64;
-    }
-    offset
+/// Where a head may begin at or after this offset: where its length fits its number of sections.
+///
+/// A recycled segment holds eight million places to look at, and a store that was killed is
+/// missing until it has: so this looks at nothing else.
+fn next_candidate(segment: &[u8], offset: u64) -> Option<u64> {
+    let rest = segment.get(usize::try_from(offset).ok()?..)?;
+    // The length stands in the second half of the first word, the number in that of the second.
+    let halves = rest.chunks_exact(FRAME_ALIGN as usize).map(|word| u64::from(u32_at(word, 4)));
+    let words = halves.clone().zip(halves.skip(1));
+    let at = words.into_iter().position(|(len, count)| len == head_bytes(count))?;
+    Some(offset + at as u64 * FRAME_ALIGN)
 }
