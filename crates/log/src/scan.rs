@@ -18,6 +18,9 @@ use crate::{Error, File, name};
 const WINDOW_BYTES: usize = 1024 * 1024;
 /// What is compared with at once.
 static ZEROES: [u8; 4096] = [0; 4096];
+/// Frames begin on multiples of this.
+const WORD_BYTES: usize = 8;
+const _: () = assert!(WORD_BYTES as u64 == FRAME_ALIGN, "one and the same");
 
 /// A frame whose head passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,7 +175,7 @@ fn find_frames(segment: &mut Vec<u8>, len: u64, salt: Salt) -> Vec<Found> {
 fn next_candidate(segment: &[u8], offset: u64) -> Option<u64> {
     let rest = segment.get(usize::try_from(offset).ok()?..)?;
     // The length stands in the second half of the first word, the number in that of the second.
-    let halves = rest.chunks_exact(FRAME_ALIGN as usize).map(|word| u64::from(u32_at(word, 4)));
+    let halves = rest.chunks_exact(WORD_BYTES).map(|word| u64::from(u32_at(word, 4)));
     let words = halves.clone().zip(halves.skip(1));
     let at = words.into_iter().position(|(len, count)| len == head_bytes(count))?;
     Some(offset + at as u64 * FRAME_ALIGN)
