@@ -50,6 +50,18 @@ pub struct ShardConfig {
     pub wake_spread: Duration,
 }
 
+/// What is left of a replica that was destroyed. Until all of it is done no other may come to its
+/// place: after a crash, what the log still knew of it would be taken for the new one's.
+#[derive(Default)]
+struct Leaving {
+    /// The log task that forgets it.
+    task: Option<TaskSeq>,
+    /// That task is durable.
+    is_forgotten: bool,
+    /// The state machine is gone.
+    is_destroyed: bool,
+}
+
 impl Default for ShardConfig {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
@@ -106,7 +118,7 @@ pub struct Shard {
     /// Somebody waits for those records.
     is_birth: bool,
     /// Destroyed groups whose last tasks the applier has not finished.
-    leaving: BTreeSet<RegionId>,
+    leaving: BTreeMap<RegionId, Leaving>,
     /// Bytes logged since the last engine sync was asked for.
     bytes_since_sync: usize,
     engine_syncing: bool,
@@ -130,7 +142,7 @@ impl Shard {
             early: Effects::default(),
             records: Vec::new(),
             is_birth: false,
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             bytes_since_sync: 0,
             engine_syncing: false,
         }
@@ -165,7 +177,7 @@ impl Shard {
     /// No replica of this group is here, nor anything left of one.
     pub fn is_free(&self, id: RegionId) -> bool {
         let here = self.groups.contains_key(&id) || self.quarantined.contains_key(&id);
-        !here && !self.leaving.contains(&id)
+        !here && !self.leaving.contains_key(&id)
     }
 
     /// Destroy the replica of a group: the log forgets it, the applier finishes what it has and
@@ -181,7 +193,7 @@ impl Shard {
         self.fetches.retain(|_, (asker, _)| *asker != id);
         self.watch.wake(id);
         self.records.push(Record::Forget { group: id });
-        self.leaving.insert(id);
+        self.leaving.insert(id, Leaving::default());
         self.early.apply.push(ApplyTask::Destroy { group: id });
         true
     }
@@ -281,7 +293,7 @@ impl Shard {
                 self.with(group, |g| g.on_snapshot_installed(&meta, ok, now));
             }
             Event::Destroyed { group } => {
-                self.leaving.remove(&group);
+                self.leave(|id, leaving| leaving.is_destroyed |= id == group);
             }
             Event::EngineSynced => self.on_engine_synced(),
             Event::Snapshotted { group, index } => {
@@ -367,6 +379,10 @@ impl Shard {
         }
         if records.used || !records.list.is_empty() {
             self.task = task;
+            for leaving in self.leaving.values_mut().filter(|leaving| leaving.task.is_none()) {
+                leaving.task = Some(task);
+                records.must_sync = true;
+            }
             self.count_logged(&records, effects);
             self.tasks.push_back((task, std::mem::take(&mut records.groups)));
             effects.log = Some(LogTask {
@@ -423,7 +439,7 @@ impl Shard {
     /// The driver decides; beyond the bound the sender learns by silence, as with any lost message.
     fn on_unknown(&mut self, unknown: Unknown) {
         let id = &unknown.group;
-        let is_known = self.leaving.contains(id) || self.quarantined.contains_key(id);
+        let is_known = self.leaving.contains_key(id) || self.quarantined.contains_key(id);
         if !is_known && self.early.unknown.len() < UNKNOWN_MAX {
             self.early.unknown.push(unknown);
         }
@@ -497,7 +513,15 @@ impl Shard {
                 }
             }
         }
+        self.leave(|_, leaving| leaving.is_forgotten |= leaving.task.is_some_and(|t| t <= task));
         self.bear_heirs(task, now);
+    }
+
+    fn leave(&mut self, note: impl Fn(RegionId, &mut Leaving)) {
+        self.leaving.retain(|id, leaving| {
+            note(*id, leaving);
+            !(leaving.is_destroyed && leaving.is_forgotten)
+        });
     }
 
     fn on_engine_synced(&mut self) {
