@@ -28,8 +28,8 @@ pub struct ShardConfig {
     /// Most bytes of a group handed to the applier and not yet applied; beyond it proposals are
     /// refused as busy, so a slow engine slows its callers and nothing grows. Default 64 MiB.
     pub unapplied_bytes_max: usize,
-    /// Ask for an engine sync, and so for log compaction, each time this many bytes went to the
-    /// log. Default 64 MiB.
+    /// Ask for an engine sync, and so for log compaction, each time this many bytes were applied.
+    /// Default 64 MiB.
     pub sync_engine_every_bytes: usize,
     /// So many bytes of a group's log stay when the rest is compacted: a follower that was away for
     /// a moment then needs no snapshot. Default 16 MiB.
@@ -119,7 +119,8 @@ pub struct Shard {
     is_birth: bool,
     /// Destroyed groups whose last tasks the applier has not finished.
     leaving: BTreeMap<RegionId, Leaving>,
-    /// Bytes logged since the last engine sync was asked for.
+    /// Bytes applied since the last engine sync was asked for: what a start applies again counts
+    /// too, or a store that dies often would have ever more to apply.
     bytes_since_sync: usize,
     engine_syncing: bool,
 }
@@ -279,6 +280,7 @@ impl Shard {
             }
             Event::LogSynced { task } => self.on_log_synced(task, now),
             Event::Applied { group, index, bytes } => {
+                self.bytes_since_sync += bytes;
                 self.with(group, |g| g.on_applied(index, bytes));
             }
             Event::Fetched { ticket, entries } => {
@@ -383,7 +385,6 @@ impl Shard {
                 leaving.task = Some(task);
                 records.must_sync = true;
             }
-            self.count_logged(&records, effects);
             self.tasks.push_back((task, std::mem::take(&mut records.groups)));
             effects.log = Some(LogTask {
                 seq: task,
@@ -392,6 +393,7 @@ impl Shard {
                 gated: records.gated,
             });
         }
+        self.ask_engine_sync(effects);
     }
 
     /// How one group stands.
@@ -532,13 +534,7 @@ impl Shard {
         }
     }
 
-    fn count_logged(&mut self, records: &Records, effects: &mut Effects) {
-        for record in &records.list {
-            if let Record::Append { entries, .. } = record {
-                self.bytes_since_sync +=
-                    entries.iter().map(kontiki_types::Entry::cost_bytes).sum::<usize>();
-            }
-        }
+    fn ask_engine_sync(&mut self, effects: &mut Effects) {
         if self.bytes_since_sync >= self.config.sync_engine_every_bytes && !self.engine_syncing {
             self.bytes_since_sync = 0;
             self.engine_syncing = true;

@@ -4,11 +4,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kontiki_raft::Notice;
-use kontiki_types::{Index, StoreId};
+use kontiki_raft::{Config, Notice, Restored};
+use kontiki_types::{
+    Entry, EntryKind, HardState, Index, Membership, Moment, PeerId, Position, SnapshotMeta,
+    StoreId, Term,
+};
 
 use super::stores::{GROUP, Stores};
-use crate::{Event, ShardConfig};
+use crate::{ApplyTask, Durability, Effects, Event, GroupSpec, Shard, ShardConfig};
 
 const MARGIN_BYTES: usize = 1000;
 const LOG_BYTES_MAX: usize = 30_000;
@@ -100,4 +103,34 @@ fn what_comes_after_a_snapshot_on_its_way_stays() {
         stores.pass(1, Duration::from_millis(100));
     }
     assert_eq!((stores.applied(3), stores.installs(3)), (stores.applied(1), 1));
+}
+
+#[test]
+fn what_a_start_applies_again_brings_the_next_sync_nearer() {
+    let entry = |index| Entry {
+        position: Position::new(Term(1), Index(index)),
+        kind: EntryKind::Normal,
+        data: Bytes::from(vec![7; 150]),
+    };
+    let membership = Membership::of_voters(3);
+    let restored = Restored {
+        hard_state: HardState { term: Term(1), vote: None, commit: Index(5) },
+        snapshot: SnapshotMeta { position: Position::ZERO, membership },
+        entries: (1..=5).map(entry).collect(),
+        ..Restored::default()
+    };
+    let raft = Config::new(PeerId(1), 1, crate::membership_codec());
+    let config = ShardConfig { sync_engine_every_bytes: 500, ..ShardConfig::default() };
+    let (mut shard, mut effects) = (Shard::new(config), Effects::default());
+    let durability = Durability::Engine;
+    let spec = GroupSpec { group: GROUP, raft, restored, durability };
+    shard.join_group(spec, Vec::new(), Moment::ZERO);
+    shard.take_effects(Moment::ZERO, &mut effects);
+    assert!(!effects.sync_engine, "nothing was applied yet");
+    let [ApplyTask::Entries { group, bytes, .. }] = effects.apply[..] else {
+        panic!("five entries are to be applied: {:?}", effects.apply)
+    };
+    shard.on_event(Event::Applied { group, index: Index(5), bytes }, Moment::ZERO);
+    shard.take_effects(Moment::ZERO, &mut effects);
+    assert!(effects.sync_engine, "{bytes} bytes were applied again");
 }
