@@ -15,7 +15,7 @@ use kontiki_engine::{
     Batch, Direction, Engine, Error as EngineError, Family, Op, Poison, Range, Read, Stats, View,
 };
 use lsm_tree::{
-    AbstractTree, AnyTree, InternalValue, Memtable, SequenceNumberCounter, Slice, ValueType,
+    AbstractTree, AnyTree, Cache, InternalValue, Memtable, SequenceNumberCounter, Slice, ValueType,
 };
 
 use crate::compactor::{Compactor, Shared};
@@ -32,6 +32,7 @@ pub struct FjallEngine {
     compactor: Compactor,
     trickle: Arc<Trickle>,
     tree: AnyTree,
+    cache: Arc<Cache>,
     /// The number of the next batch or change of the manifest.
     sequence: SequenceNumberCounter,
     views: Arc<Views>,
@@ -51,7 +52,17 @@ impl FjallEngine {
     ///
     /// See [`Error`]: each case says what to do.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        let Opened { tree, sequence, stop, lock } = opening::open(directory)?;
+        Self::open_with(directory, options::CACHE_BYTES)
+    }
+
+    /// The same, with so many bytes for blocks of tables in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`FjallEngine::open`].
+    pub fn open_with(directory: &Path, cache_bytes: u64) -> Result<Self, Error> {
+        let cache = Arc::new(Cache::with_capacity_bytes(cache_bytes));
+        let Opened { tree, sequence, stop, lock } = opening::open(directory, Arc::clone(&cache))?;
         // Every number of the last life is below; 0 would mean "no state" to the tree.
         let first = tree.get_highest_persisted_seqno().unwrap_or_default() + 1;
         sequence.fetch_max(first);
@@ -73,6 +84,7 @@ impl FjallEngine {
             trickle,
             newest: Mutex::new(tree.active_memtable()),
             tree,
+            cache,
             sequence,
             views,
             poison,
@@ -175,7 +187,7 @@ impl Engine for FjallEngine {
         Stats {
             name: "fjall",
             disk_bytes: self.tree.disk_space(),
-            memory_bytes: self.tree.version_memtable_size_sum() + options::CACHE_BYTES,
+            memory_bytes: self.tree.version_memtable_size_sum() + self.cache.size(),
         }
     }
 }

@@ -35,7 +35,8 @@ pub enum Error {
     /// Its content does not pass its checks.
     #[error(
         "data directory {} is damaged ({what}); \
-         move it away and start this store empty, so that its peers refill it",
+         move the store's data away and give it a new directory by `kontiki rejoin`: \
+         its peers refill it",
         .directory.display()
     )]
     Damaged {

@@ -22,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lsm_tree::{AnyTree, SequenceNumberCounter};
+use lsm_tree::{AnyTree, Cache, SequenceNumberCounter};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::compactor::Stop;
@@ -47,7 +47,7 @@ pub(crate) struct Opened {
 }
 
 /// Opens or creates the tree in a directory.
-pub(crate) fn open(directory: &Path) -> Result<Opened, Error> {
+pub(crate) fn open(directory: &Path, cache: Arc<Cache>) -> Result<Opened, Error> {
     let io_error = |source| Error::Io { directory: directory.to_path_buf(), source };
     fs::create_dir_all(directory).map_err(io_error)?;
     let lock = lock(directory)?;
@@ -57,7 +57,7 @@ pub(crate) fn open(directory: &Path) -> Result<Opened, Error> {
         Err(error) => return Err(io_error(error)),
     }
     let (sequence, stop) = (SequenceNumberCounter::default(), Stop::default());
-    let tree = tree(directory, &sequence, &stop)?;
+    let tree = tree(directory, cache, &sequence, &stop)?;
     Ok(Opened { tree, sequence, stop, lock })
 }
 
@@ -126,8 +126,13 @@ fn nothing_yet(directory: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn tree(directory: &Path, sequence: &SequenceNumberCounter, stop: &Stop) -> Result<AnyTree, Error> {
-    let config = options::tree(directory, sequence, Arc::new(stop.clone()));
+fn tree(
+    directory: &Path,
+    cache: Arc<Cache>,
+    sequence: &SequenceNumberCounter,
+    stop: &Stop,
+) -> Result<AnyTree, Error> {
+    let config = options::tree(directory, cache, sequence, Arc::new(stop.clone()));
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(opened) => opened.map_err(|error| open_error(directory, error)),
         Err(_) => Err(Error::Damaged {

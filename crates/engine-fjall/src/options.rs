@@ -12,8 +12,8 @@ use lsm_tree::config::{
 use lsm_tree::{Cache, CompressionType, Config, DescriptorTable, SequenceNumberCounter};
 use std::path::Path;
 
-/// Blocks of tables kept in memory. Three stores take 192 MiB of the machine; the page cache of
-/// the operating system is the larger second level.
+/// Blocks of tables kept in memory when the owner does not say. The page cache of the operating
+/// system is a second level: a block found there is read, checked and unpacked again.
 pub(crate) const CACHE_BYTES: u64 = 64 << 20;
 
 /// Rows in memory at which a writer makes a table by itself. A store syncs its engine long before;
@@ -45,6 +45,7 @@ const FILTER_BITS_PER_KEY: f32 = 10.0;
 /// The tree of a directory. `filter` sees every row that a compaction moves.
 pub(crate) fn tree(
     directory: &Path,
+    cache: Arc<Cache>,
     sequence: &SequenceNumberCounter,
     filter: Arc<dyn Factory>,
 ) -> Config {
@@ -52,7 +53,7 @@ pub(crate) fn tree(
     // what may be seen is counted in `views.rs`, and nobody looks at this counter.
     let unused = SequenceNumberCounter::default();
     Config::new(directory, sequence.clone(), unused)
-        .use_cache(Arc::new(Cache::with_capacity_bytes(CACHE_BYTES)))
+        .use_cache(cache)
         .use_descriptor_table(Some(Arc::new(DescriptorTable::new(FILES_MAX))))
         .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
         .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(

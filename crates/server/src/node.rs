@@ -143,7 +143,7 @@ fn sync_every_bytes(engine: EngineKind) -> usize {
 fn open_engine(config: &Config, dir: &DataDir) -> Result<Arc<dyn Engine>, Error> {
     let place = dir.join("engine");
     Ok(match config.engine {
-        EngineKind::Fjall => Arc::new(FjallEngine::open(&place)?),
+        EngineKind::Fjall => Arc::new(FjallEngine::open_with(&place, config.engine_cache_bytes)?),
         EngineKind::Memory => Arc::new(MemoryEngine::open(Arc::new(ImageFile::open(place)?))?),
     })
 }

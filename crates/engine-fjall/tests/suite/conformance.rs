@@ -2,6 +2,7 @@
 //! engine is open: what the operating system has, without any farewell of the engine.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,18 +43,35 @@ impl Harness for FjallHarness {
     }
 }
 
-/// Copies a directory as it is at this moment.
+/// Copies a directory as it is at one moment, although a compactor may be at work in it: when the
+/// pointer to the manifest moved or a file went meanwhile, the copy is begun again.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    const ATTEMPTS_MAX: usize = 100;
+    let pointer = || fs::read(from.join("current")).ok();
+    for _ in 0..ATTEMPTS_MAX {
+        let before = pointer();
+        let copied = copy_files(from, to);
+        if copied.is_ok() && pointer() == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
+        fs::create_dir(to).unwrap();
+    }
+    panic!("{} never holds still", from.display());
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            fs::create_dir_all(&target).unwrap();
-            copy_tree(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            fs::create_dir_all(&target)?;
+            copy_files(&entry.path(), &target)?;
         } else {
-            fs::copy(entry.path(), &target).unwrap();
+            fs::copy(entry.path(), &target)?;
         }
     }
+    Ok(())
 }
 
 #[test]

@@ -80,3 +80,28 @@ fn a_file_in_place_of_the_directory_is_an_io_error() {
     fs::write(&path, b"").unwrap();
     assert!(matches!(FjallEngine::open(&path), Err(Error::Io { .. })));
 }
+
+#[test]
+fn blocks_stay_in_memory_as_far_as_the_owner_allows() {
+    const ROWS: u32 = 20_000;
+    let key = |row: u32| row.to_be_bytes();
+    let directory = crate::directory();
+    let mut batch = Batch::default();
+    for row in 0..ROWS {
+        batch.put(Family::Default, key(row).to_vec(), vec![7; 250]);
+    }
+    let engine = FjallEngine::open(directory.path()).unwrap();
+    engine.write(batch).unwrap();
+    engine.sync().unwrap();
+    drop(engine);
+    let held_after_reading_all = |cache_bytes| {
+        let engine = FjallEngine::open_with(directory.path(), cache_bytes).unwrap();
+        for row in 0..ROWS {
+            assert!(engine.get(Family::Default, &key(row)).unwrap().is_some());
+        }
+        engine.stats().memory_bytes
+    };
+    let (small, large) = (held_after_reading_all(1 << 20), held_after_reading_all(64 << 20));
+    assert!(small < 2 << 20, "{small} bytes held where 1 MiB is allowed");
+    assert!(large > 4 << 20, "only {large} of 5 MB of rows are held");
+}
