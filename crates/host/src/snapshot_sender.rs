@@ -35,11 +35,12 @@ pub(crate) fn run(
 }
 
 fn stream(mut snapshot: OpenSnapshot, transport: &Arc<dyn Transport>) -> Result<(), String> {
+    let meta = snapshot.source.meta().map_err(|error| error.to_string())?;
     let message = Message {
         from: snapshot.from,
         to: snapshot.to,
         term: snapshot.term,
-        body: Body::Snapshot { session: snapshot.session, meta: snapshot.source.meta().clone() },
+        body: Body::Snapshot { session: snapshot.session, meta },
     };
     tracing::info!(group = %snapshot.group, to = %snapshot.to, "sending a snapshot");
     let offer: Bytes = frame::encode([(snapshot.group, &message)]);

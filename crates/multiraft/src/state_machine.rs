@@ -116,8 +116,12 @@ pub struct Payload {
 
 /// A snapshot being sent: chunks in order, until `None`.
 pub trait SnapshotSource: Send {
-    /// What the snapshot replaces.
-    fn meta(&self) -> &SnapshotMeta;
+    /// What the snapshot replaces. Asked for once, before the first chunk, on the thread that
+    /// streams: what takes time to make may be made here.
+    ///
+    /// # Errors
+    /// It could not be made; the transfer is given up.
+    fn meta(&mut self) -> Result<SnapshotMeta, Error>;
 
     /// The next chunk, at most `limits::SNAPSHOT_CHUNK_BYTES` and a little, framed and numbered by
     /// `kontiki_codec::snapshot_chunk`: a receiver refuses a damaged one, and destroys nothing.

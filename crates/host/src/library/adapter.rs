@@ -27,11 +27,9 @@ impl StateMachine for Adapter {
         if let Some(stored) = self.0.files.newest() {
             return Ok(Box::new(FileSource::stored(&stored, throttle)?));
         }
-        let (meta, save) = self.0.capture().map_err(|error| Error::Snapshot(error.to_string()))?;
-        let (replica, made) = (Arc::clone(&self.0), meta.clone());
-        let make: Make =
-            Box::new(move || replica.write(made, save).map_err(|error| error.to_string()));
-        Ok(Box::new(FileSource::unmade(meta, make, throttle)))
+        let replica = Arc::clone(&self.0);
+        let make: Make = Box::new(move || replica.save().map_err(|error| error.to_string()));
+        Ok(Box::new(FileSource::unmade(make, throttle)))
     }
 
     fn install(

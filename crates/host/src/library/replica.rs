@@ -36,6 +36,8 @@ pub(crate) struct Replica {
     view: Mutex<View>,
     applied: AtomicU64,
     pub(crate) files: SnapshotFiles,
+    /// Held while a snapshot is saved.
+    saving: Mutex<()>,
     pub(crate) schedule: Schedule,
     pub(crate) shared: Arc<Shared>,
 }
@@ -89,8 +91,8 @@ impl Replica {
     ) -> Result<Arc<Self>, Error> {
         let core = Core::new(machine, beginning, &files, shared.metrics.as_deref())?;
         let applied = AtomicU64::new(core.applied.index.0);
-        let (core, view) = (Mutex::new(core), Mutex::default());
-        Ok(Arc::new(Self { group, peer, core, view, applied, files, schedule, shared }))
+        let (core, view, saving) = (Mutex::new(core), Mutex::default(), Mutex::default());
+        Ok(Arc::new(Self { group, peer, core, view, applied, files, saving, schedule, shared }))
     }
 
     /// Begin again with a new state machine, from the newest snapshot. The group must be out of the
@@ -251,9 +253,17 @@ impl Replica {
 
     // ---- snapshots ----
 
-    /// The same, away from the apply worker: what is for this group waits there meanwhile, and the
-    /// other groups of the worker do not.
-    pub(crate) fn capture_apart(&self) -> Result<(SnapshotMeta, SaveSnapshot), Error> {
+    /// Save a snapshot of this moment, durably; the log below it may go then. Called by the keeper,
+    /// and by the stream to a follower that needs one before there is any: one after the other.
+    ///
+    /// The state machine is copied away from the apply worker: what is for this group waits there
+    /// meanwhile, and the other groups of the worker do not.
+    pub(crate) fn save(&self) -> Result<Arc<Stored>, Error> {
+        let _one_at_a_time = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = self.files.newest();
+        if let Some(newest) = newest.filter(|newest| newest.index() == self.applied()) {
+            return Ok(newest);
+        }
         let (sender, receiver) = sync_channel(1);
         let queue = self.shared.apply.of(self.group);
         queue.push(ApplyInput::Pause(self.group, sender));
@@ -263,11 +273,12 @@ impl Replica {
         }
         let captured = self.capture();
         queue.push(ApplyInput::Resume(self.group));
-        captured
+        let (meta, save) = captured?;
+        self.write(meta, save)
     }
 
     /// What a snapshot of this moment stands for, and the function that writes it.
-    pub(crate) fn capture(&self) -> Result<(SnapshotMeta, SaveSnapshot), Error> {
+    fn capture(&self) -> Result<(SnapshotMeta, SaveSnapshot), Error> {
         let mut core = self.lock();
         if let Some(error) = &core.ended {
             return Err(error.clone());
@@ -280,12 +291,7 @@ impl Replica {
         Ok((meta, save))
     }
 
-    /// Write what was captured, durably; the log below it may go then.
-    pub(crate) fn write(
-        &self,
-        meta: SnapshotMeta,
-        save: SaveSnapshot,
-    ) -> Result<Arc<Stored>, Error> {
+    fn write(&self, meta: SnapshotMeta, save: SaveSnapshot) -> Result<Arc<Stored>, Error> {
         let began = Instant::now();
         let refused = |error: std::io::Error| Error::Snapshot(error.to_string());
         let mut writer = self.files.begin(meta, self.shared.throttle.clone()).map_err(refused)?;

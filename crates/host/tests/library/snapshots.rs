@@ -248,3 +248,28 @@ fn a_slow_copy_and_a_slow_install_hold_up_no_other_group_of_their_worker() {
     insist(&slow);
     assert!(joined.last_applied_index() > Index(0));
 }
+
+/// Nobody has saved a snapshot when a follower needs the first one.
+#[test]
+fn a_slow_first_copy_for_a_new_member_holds_up_no_other_group() {
+    let mut cluster = Cluster::tuned_hosts(2, |options| options.apply_workers = 1);
+    let leader = cluster.elect();
+    let (first, second) = (StoreId(1), StoreId(2));
+    let group = RegionId(8);
+    let (machine, gate, at_gate) = Slow::new();
+    let options = NodeOptions::new(Configuration::new([Member::new(first, "")]));
+    let slow = cluster.hosts[&first].create_node(group, options, machine).expect("created");
+    insist(&slow);
+
+    let closed = gate.lock().expect("nobody panics under it");
+    let (machine, _open, _passes) = Slow::new();
+    let joining = cluster.hosts[&second].create_node(group, NodeOptions::joining(), machine);
+    let joined = joining.expect("created");
+    let added = slow.add_peer(&Member::new(second, ""));
+    at_gate.recv_timeout(PATIENCE).expect("it copies");
+    cluster.say(leader, "a").expect("applied");
+    assert_eq!(cluster.words(first).expect("this worker goes on"), ["a"]);
+    drop(closed);
+    added.wait_timeout(PATIENCE).expect("added");
+    assert!(joined.last_applied_index() > Index(0));
+}

@@ -91,8 +91,8 @@ struct Source {
 }
 
 impl SnapshotSource for Source {
-    fn meta(&self) -> &SnapshotMeta {
-        &self.meta
+    fn meta(&mut self) -> Result<SnapshotMeta, Error> {
+        Ok(self.meta.clone())
     }
 
     fn next_chunk(&mut self) -> Result<Option<Bytes>, Error> {

@@ -196,7 +196,8 @@ impl Stores {
         mail.extend(round.events.drain(..).map(|event| (id, event)));
         for mut open in round.snapshots.drain(..) {
             let (group, to, term, session) = (open.group, open.to, open.term, open.session);
-            let body = Body::Snapshot { session, meta: open.source.meta().clone() };
+            let meta = open.source.meta().expect("it never fails");
+            let body = Body::Snapshot { session, meta };
             let message = Message { from: open.from, to, term, body };
             let next = || open.source.next_chunk().expect("it never fails");
             spools.push(std::iter::from_fn(next).collect());

@@ -68,15 +68,13 @@ impl Machine {
         if streams.sending.is_some() {
             return;
         }
-        let Some(snapshot) = streams.waiting.pop_front() else { return };
+        let Some(mut snapshot) = streams.waiting.pop_front() else { return };
+        let meta = snapshot.source.meta().expect("a snapshot of rows is there at once");
         let message = Message {
             from: snapshot.from,
             to: snapshot.to,
             term: snapshot.term,
-            body: Body::Snapshot {
-                session: snapshot.session,
-                meta: snapshot.source.meta().clone(),
-            },
+            body: Body::Snapshot { session: snapshot.session, meta },
         };
         env.tell(format_args!("{} streams {message:?}", self.id));
         let part = SnapshotPart::Offer(frame::encode([(snapshot.group, &message)]));

@@ -200,8 +200,8 @@ fn outcomes_that_fit(session: &Session, bytes: &mut usize, chunk_bytes: usize) -
 const SESSION_BYTES: usize = 24;
 
 impl SnapshotSource for Source {
-    fn meta(&self) -> &SnapshotMeta {
-        &self.meta
+    fn meta(&mut self) -> Result<SnapshotMeta, kontiki_multiraft::Error> {
+        Ok(self.meta.clone())
     }
 
     fn next_chunk(&mut self) -> Result<Option<Bytes>, kontiki_multiraft::Error> {

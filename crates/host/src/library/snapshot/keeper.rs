@@ -128,8 +128,7 @@ fn save(replica: &Replica, margin: u64) -> Result<Index, Error> {
     if applied <= newest + margin {
         return Ok(newest);
     }
-    let (meta, write) = replica.capture_apart()?;
-    replica.write(meta, write).map(|stored| stored.index())
+    replica.save().map(|stored| stored.index())
 }
 
 fn report(replica: &Replica, result: &Result<Index, Error>) {

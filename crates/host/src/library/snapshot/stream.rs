@@ -23,7 +23,6 @@ pub(crate) type Make = Box<dyn FnOnce() -> Result<Arc<Stored>, String> + Send>;
 
 /// A snapshot being sent.
 pub(crate) struct FileSource {
-    meta: SnapshotMeta,
     state: State,
     throttle: Option<Arc<Throttle>>,
     sequence: u64,
@@ -31,9 +30,11 @@ pub(crate) struct FileSource {
 
 enum State {
     /// Not written yet.
-    Unmade(Option<Make>),
-    /// Its manifest comes next; the files are open, so that they may be removed meanwhile.
-    Opened(Bytes, VecDeque<SnapshotRead>),
+    Unmade(Make),
+    /// Its files are open, so that they may be removed meanwhile.
+    Opened(Arc<Stored>, VecDeque<SnapshotRead>),
+    /// It could not be made.
+    Failed,
 }
 
 impl FileSource {
@@ -42,13 +43,24 @@ impl FileSource {
         stored: &Arc<Stored>,
         throttle: Option<Arc<Throttle>>,
     ) -> Result<Self, Error> {
-        let state = open(stored)?;
-        Ok(Self { meta: stored.manifest.meta.clone(), state, throttle, sequence: 0 })
+        Ok(Self { state: open(Arc::clone(stored))?, throttle, sequence: 0 })
     }
 
     /// Make one, then send it.
-    pub(crate) fn unmade(meta: SnapshotMeta, make: Make, throttle: Option<Arc<Throttle>>) -> Self {
-        Self { meta, state: State::Unmade(Some(make)), throttle, sequence: 0 }
+    pub(crate) fn unmade(make: Make, throttle: Option<Arc<Throttle>>) -> Self {
+        Self { state: State::Unmade(make), throttle, sequence: 0 }
+    }
+
+    /// The snapshot, made now if it was not before.
+    fn opened(&mut self) -> Result<(&Stored, &mut VecDeque<SnapshotRead>), Error> {
+        self.state = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Unmade(make) => open(make().map_err(Error::Snapshot)?)?,
+            state => state,
+        };
+        match &mut self.state {
+            State::Opened(stored, files) => Ok((stored, files)),
+            State::Unmade(_) | State::Failed => Err(snapshot_error("it could not be made")),
+        }
     }
 
     fn chunk(&mut self, kind: u8, body: &[u8]) -> Bytes {
@@ -62,24 +74,15 @@ impl FileSource {
 }
 
 impl SnapshotSource for FileSource {
-    fn meta(&self) -> &SnapshotMeta {
-        &self.meta
+    fn meta(&mut self) -> Result<SnapshotMeta, Error> {
+        Ok(self.opened()?.0.manifest.meta.clone())
     }
 
     fn next_chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        if let State::Unmade(make) = &mut self.state {
-            let make = make.take().ok_or_else(|| snapshot_error("it could not be made"))?;
-            let stored = make().map_err(Error::Snapshot)?;
-            if stored.manifest.meta != self.meta {
-                return Err(snapshot_error("a newer one has come meanwhile"));
-            }
-            self.state = open(&stored)?;
-        }
-        let State::Opened(manifest, files) = &mut self.state else {
-            return Err(snapshot_error("it could not be made"));
-        };
-        if self.sequence == 0 {
-            let manifest = manifest.clone();
+        let begins = self.sequence == 0;
+        let (stored, files) = self.opened()?;
+        if begins {
+            let manifest = snapshot_manifest::to_bytes(&stored.manifest);
             return Ok(Some(self.chunk(KIND_MANIFEST, &manifest)));
         }
         let mut body = Vec::new();
@@ -95,10 +98,10 @@ impl SnapshotSource for FileSource {
     }
 }
 
-fn open(stored: &Arc<Stored>) -> Result<State, Error> {
-    let files = stored.manifest.files.iter().map(|entry| SnapshotRead::open(stored, entry));
+fn open(stored: Arc<Stored>) -> Result<State, Error> {
+    let files = stored.manifest.files.iter().map(|entry| SnapshotRead::open(&stored, entry));
     let files = files.collect::<Result<_, _>>().map_err(snapshot_error)?;
-    Ok(State::Opened(snapshot_manifest::to_bytes(&stored.manifest), files))
+    Ok(State::Opened(stored, files))
 }
 
 /// Build the snapshot that these chunks are, durably.
