@@ -4,20 +4,20 @@
 //! far the entry after `position` is, so that a restart continues there and repeats nothing.
 
 use bytes::Bytes;
-use kontiki_types::Position;
+use kontiki_types::{Position, RegionTime};
 
 use crate::wire::{Reader, put_flag, put_u8, put_varint, whole};
-use crate::{Result, position};
+use crate::{Result, position, region_time};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How far a region is applied.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct ApplyState {
     /// The last entry whose effects are complete.
     pub position: Position,
-    /// Replicated time: the greatest wall clock of any proposer so far, milliseconds since 1970.
-    pub now_ms: u64,
+    /// The time of the region.
+    pub time: RegionTime,
     /// How far the next entry is, when it was begun.
     pub partial: Option<Partial>,
 }
@@ -38,7 +38,7 @@ pub fn to_bytes(state: &ApplyState) -> Bytes {
     let mut out = Vec::with_capacity(32);
     put_u8(&mut out, VERSION);
     position::encode(&mut out, state.position);
-    put_varint(&mut out, state.now_ms);
+    region_time::encode(&mut out, state.time);
     put_flag(&mut out, state.partial.is_some());
     if let Some(partial) = state.partial {
         put_varint(&mut out, partial.payload);
@@ -56,9 +56,9 @@ pub fn from_bytes(row: Bytes) -> Result<ApplyState> {
     whole(row, |reader| {
         reader.version(VERSION)?;
         let position = position::decode(reader)?;
-        let now_ms = reader.varint()?;
+        let time = region_time::decode(reader)?;
         let partial = if reader.flag()? { Some(decode_partial(reader)?) } else { None };
-        Ok(ApplyState { position, now_ms, partial })
+        Ok(ApplyState { position, time, partial })
     })
 }
 

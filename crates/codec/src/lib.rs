@@ -40,6 +40,7 @@ pub mod payloads;
 pub mod position;
 pub mod region;
 pub mod region_snapshot;
+mod region_time;
 pub mod session;
 pub mod snapshot;
 pub mod snapshot_chunk;

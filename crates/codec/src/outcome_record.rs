@@ -6,12 +6,12 @@
 //! touched last. Replaying the items in order yields the very table that apply had.
 
 use bytes::Bytes;
-use kontiki_types::{ClientId, Outcome, RequestId};
+use kontiki_types::{ClientId, Outcome, RegionTime, RequestId};
 
 use crate::wire::{Reader, put_flag, put_u8, put_u64, put_varint};
-use crate::{Error, Result, outcome};
+use crate::{Error, Result, outcome, region_time};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const TOUCH: u8 = 0;
 const OUTCOME: u8 = 1;
 
@@ -46,11 +46,11 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A record that starts at this replicated time.
-    pub fn new(now_ms: u64) -> Self {
+    /// A record that starts at this time of the region.
+    pub fn new(time: RegionTime) -> Self {
         let mut out = Vec::with_capacity(256);
         put_u8(&mut out, VERSION);
-        put_varint(&mut out, now_ms);
+        region_time::encode(&mut out, time);
         Self { out, previous: 0, empty: true }
     }
 
@@ -96,8 +96,8 @@ impl Builder {
 /// A record read back.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Record {
-    /// Replicated time before its first item.
-    pub now_ms: u64,
+    /// The time of the region before its first item.
+    pub time: RegionTime,
     /// What happened, in order.
     pub items: Vec<Item>,
 }
@@ -107,7 +107,7 @@ pub struct Record {
 /// # Panics
 /// When an outcome stands before any touch.
 pub fn to_bytes(record: &Record) -> Bytes {
-    let mut builder = Builder::new(record.now_ms);
+    let mut builder = Builder::new(record.time);
     for item in &record.items {
         match item {
             Item::Touch(touch) => builder.touch(*touch),
@@ -124,7 +124,7 @@ pub fn to_bytes(record: &Record) -> Bytes {
 pub fn from_bytes(row: Bytes) -> Result<Record> {
     let mut reader = Reader::new(row);
     reader.version(VERSION)?;
-    let now_ms = reader.varint()?;
+    let time = region_time::decode(&mut reader)?;
     let mut items = Vec::new();
     let mut previous = None;
     while !reader.is_empty() {
@@ -139,7 +139,7 @@ pub fn from_bytes(row: Bytes) -> Result<Record> {
             _ => return Err(Error::Corrupt("unknown item of an outcome record")),
         });
     }
-    Ok(Record { now_ms, items })
+    Ok(Record { time, items })
 }
 
 fn decode_touch(reader: &mut Reader, previous: &mut Option<u64>) -> Result<Touch> {

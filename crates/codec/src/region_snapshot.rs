@@ -4,14 +4,15 @@
 //! or mixed from two is refused even when each chunk by itself is whole.
 
 use bytes::Bytes;
-use kontiki_types::{ClientId, Region};
+use kontiki_types::{ClientId, Region, RegionTime};
 
 use crate::session::{self, Session};
 use crate::snapshot_chunk::{self, Chunk};
 use crate::wire::{Reader, put_bytes, put_u64, put_varint, whole};
-use crate::{Error, Result, region};
+use crate::{Error, Result, region, region_time};
 
-const HEAD: u8 = 1;
+/// Not 1: that was a head with less of its time.
+const HEAD: u8 = 5;
 const ROWS: u8 = 2;
 const SESSIONS: u8 = 3;
 const END: u8 = 4;
@@ -26,8 +27,8 @@ pub enum Part {
     Head {
         /// The descriptor as of the snapshot.
         region: Region,
-        /// Replicated time as of the snapshot.
-        now_ms: u64,
+        /// The time of the region as of the snapshot.
+        time: RegionTime,
     },
     /// Rows of the default family: key and raw value, in order of key.
     Rows(Vec<(Bytes, Bytes)>),
@@ -52,8 +53,8 @@ pub struct Totals {
 pub fn encode(sequence: u64, part: &Part) -> Bytes {
     let mut body = Vec::new();
     let kind = match part {
-        Part::Head { region, now_ms } => {
-            put_varint(&mut body, *now_ms);
+        Part::Head { region, time } => {
+            region_time::encode(&mut body, *time);
             region::encode(&mut body, region);
             HEAD
         }
@@ -95,8 +96,8 @@ pub fn decode(chunk: Bytes) -> Result<(u64, Part)> {
     let Chunk { sequence, kind, body } = snapshot_chunk::decode(chunk)?;
     let part = whole(body, |reader| match kind {
         HEAD => {
-            let now_ms = reader.varint()?;
-            Ok(Part::Head { region: region::decode(reader)?, now_ms })
+            let time = region_time::decode(reader)?;
+            Ok(Part::Head { region: region::decode(reader)?, time })
         }
         ROWS => until_end(reader, |reader| Ok((reader.bytes()?, reader.bytes()?))).map(Part::Rows),
         SESSIONS => {

@@ -19,7 +19,7 @@ const OUTCOME_BYTES_MIN: usize = 2;
 pub struct Session {
     /// Requests below this were answered and are forgotten.
     pub lowest: RequestId,
-    /// Replicated time of its last write.
+    /// How long the region had lived at its last write.
     pub used_ms: u64,
     /// What became of its recent requests, in order of request.
     pub outcomes: Vec<(RequestId, Outcome)>,

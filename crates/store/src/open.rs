@@ -57,7 +57,7 @@ pub fn open(
     for id in region_ids(&**engine)? {
         let mut loaded = load::load(&**engine, id)?;
         if mutants::is_on(Mutant::SessionsNotLoaded) {
-            loaded.sessions = Sessions::at(loaded.state.now_ms);
+            loaded.sessions = Sessions::at(loaded.state.time);
         }
         if let Some(marker) = &loaded.marker {
             opened.pending_installs.push(PendingInstall {

@@ -116,7 +116,7 @@ impl Replica {
     ) -> Self {
         let region = Arc::new(loaded.region.unwrap_or_else(|| blank(id)));
         let cell = Arc::new(RegionCell::new(Arc::clone(&region)));
-        cell.publish(loaded.state.position.index, loaded.state.now_ms);
+        cell.publish(loaded.state.position.index, loaded.state.time.now_ms);
         if loaded.marker.is_some() || loaded.state.partial.is_some() {
             cell.begin_replacing();
         }

@@ -6,7 +6,7 @@
 
 use kontiki_codec::{region, session};
 use kontiki_engine::{Family, Read};
-use kontiki_types::{Index, Region};
+use kontiki_types::{Index, Region, RegionTime};
 
 use crate::Error;
 use crate::session::load;
@@ -30,9 +30,11 @@ pub(crate) struct Hasher {
 
 impl Hasher {
     /// The hash of a region without rows and sessions.
-    pub(crate) fn new(region: &Region, now_ms: u64) -> Self {
+    pub(crate) fn new(region: &Region, time: RegionTime) -> Self {
         let mut hasher = Self { state: SEED, buffer: Vec::new() };
-        hasher.word(now_ms);
+        for ms in [time.now_ms, time.seen_ms, time.lived_ms] {
+            hasher.word(ms);
+        }
         region::encode(&mut hasher.buffer, region);
         hasher.take_buffer();
         hasher
@@ -92,7 +94,7 @@ const MULTIPLIER: u64 = 0xd6e8_feb8_6659_fd93;
 /// The engine fails, or its rows make no sense.
 pub(crate) fn compute(read: &dyn Read, region: &Region) -> Result<u64, Error> {
     let loaded = load::load(read, region.id)?;
-    let mut hasher = Hasher::new(region, loaded.sessions.now_ms());
+    let mut hasher = Hasher::new(region, loaded.sessions.time());
     for_each_row(read, Family::Default, region, &mut |key, value| hasher.row(key, value))?;
     for (client, session) in loaded.sessions.iter() {
         hasher.session(client.0, &session);

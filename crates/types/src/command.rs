@@ -27,8 +27,7 @@ pub struct Header {
     pub open: bool,
     /// The epoch under which the client routed; checked at propose and again at apply.
     pub epoch: Epoch,
-    /// The proposer's wall clock, milliseconds since 1970. Replicated time never goes back: apply
-    /// takes the greater of this and the last one.
+    /// The proposer's wall clock, milliseconds since 1970; see [`crate::RegionTime`].
     pub wall_ms: u64,
 }
 

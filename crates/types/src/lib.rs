@@ -5,8 +5,8 @@
 //! and `kontiki-proto` (clients) and nowhere else.
 //!
 //! Reading order: [`id`], [`position`], [`time`], [`entry`], [`membership`], [`change`],
-//! [`message`] (what a Raft group speaks), then [`key`], [`region`], [`command`], [`outcome`] (what
-//! the store speaks), and [`limits`]. [`mutants`] is for the simulator alone.
+//! [`message`] (what a Raft group speaks), then [`key`], [`region`], [`region_time`], [`command`],
+//! [`outcome`] (what the store speaks), and [`limits`]. [`mutants`] is for the simulator alone.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ pub mod mutants;
 pub mod outcome;
 pub mod position;
 pub mod region;
+pub mod region_time;
 pub mod time;
 
 pub use change::{MembershipChange, PeerChange};
@@ -34,4 +35,5 @@ pub use message::{AppendOutcome, Body, Message, ReadMode};
 pub use outcome::{Outcome, Refusal};
 pub use position::{Index, Position, Term};
 pub use region::{Epoch, Peer, Region};
+pub use region_time::RegionTime;
 pub use time::Moment;

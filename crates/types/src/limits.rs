@@ -19,10 +19,13 @@ pub const SESSION_OUTCOMES_MAX: usize = 8192;
 /// Most sessions a region keeps; the one unused longest goes first, or, if that was used a moment
 /// ago, no other is opened.
 pub const SESSIONS_MAX: usize = 65_536;
-/// A session unused for this long, in replicated milliseconds, is forgotten.
+/// Most that a region lives from one payload to the next: more is a clock that jumped, or a region
+/// in which nothing happened, and neither is a reason to forget anybody.
+pub const SESSION_STEP_MS: u64 = 5 * 1000;
+/// A session unused for this long, in milliseconds that the region lived, is forgotten.
 pub const SESSION_TTL_MS: u64 = 60 * 60 * 1000;
-/// A session used within this time, in replicated milliseconds, is never forgotten to make room: a
-/// retry of a write whose answer was lost could open it again, and take effect twice.
+/// A session used within this time, in milliseconds that the region lived, is never forgotten to
+/// make room: a retry of a write whose answer was lost could open it again, and take effect twice.
 pub const SESSION_KEPT_MS: u64 = 2 * 60 * 1000;
 /// How old a session may be when a client still asks regions to open it, in its own milliseconds.
 pub const SESSION_OPEN_MS: u64 = SESSION_KEPT_MS / 2;
@@ -41,5 +44,7 @@ const _: () = assert!(ENTRY_BYTES_MAX <= APPEND_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX * 2 < MESSAGE_BYTES_MAX);
 // A session is not forgotten while its first requests may still be tried again.
 const _: () = assert!(SESSION_OPEN_MS < SESSION_KEPT_MS && SESSION_KEPT_MS < SESSION_TTL_MS);
+// Nor when clocks jump while they are.
+const _: () = assert!(SESSION_OPEN_MS + 10 * SESSION_STEP_MS < SESSION_KEPT_MS);
 // A client's window of outstanding writes is at least one full batch.
 const _: () = assert!(BATCH_COMMANDS_MAX <= SESSION_OUTCOMES_MAX);

@@ -109,6 +109,8 @@ mutants! {
     RetryRuns,
     /// A late duplicate of a request that the client has forgotten takes effect again.
     ForgottenRuns,
+    /// A clock that jumps ahead ages all sessions.
+    SessionsByWall,
     /// A restart forgets the sessions.
     SessionsNotLoaded,
     /// The applied index is written before the rows.

@@ -10,7 +10,7 @@ use kontiki_codec::session::Session;
 use kontiki_types::{
     AppendOutcome, Body, ClientId, ClusterId, Command, Entry, EntryKind, Epoch, HardState, Header,
     Index, KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, ReadMode,
-    Refusal, Region, RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
+    Refusal, Region, RegionId, RegionTime, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -260,12 +260,17 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         touch().prop_map(Item::Touch),
         (number(), outcome()).prop_map(|(id, outcome)| Item::Outcome(RequestId(id), outcome)),
     ];
-    (number(), touch(), vec(item, 0..8)).prop_map(|(now_ms, first, mut items)| {
+    (region_time(), touch(), vec(item, 0..8)).prop_map(|(time, first, mut items)| {
         if !items.is_empty() {
             items.insert(0, Item::Touch(first));
         }
-        Record { now_ms, items }
+        Record { time, items }
     })
+}
+
+fn region_time() -> impl Strategy<Value = RegionTime> {
+    let times = (number(), number(), number());
+    times.prop_map(|(now_ms, seen_ms, lived_ms)| RegionTime { now_ms, seen_ms, lived_ms })
 }
 
 pub(crate) fn apply_state() -> impl Strategy<Value = ApplyState> {
@@ -274,16 +279,13 @@ pub(crate) fn apply_state() -> impl Strategy<Value = ApplyState> {
         command,
         removed,
     });
-    (position(), number(), option::of(partial)).prop_map(|(position, now_ms, partial)| ApplyState {
-        position,
-        now_ms,
-        partial,
-    })
+    (position(), region_time(), option::of(partial))
+        .prop_map(|(position, time, partial)| ApplyState { position, time, partial })
 }
 
 pub(crate) fn part() -> impl Strategy<Value = Part> {
     prop_oneof![
-        (region(), number()).prop_map(|(region, now_ms)| Part::Head { region, now_ms }),
+        (region(), region_time()).prop_map(|(region, time)| Part::Head { region, time }),
         vec((data(20), data(60)), 0..6).prop_map(Part::Rows),
         vec((number().prop_map(ClientId), session()), 0..4).prop_map(Part::Sessions),
         (number(), number(), any::<u64>()).prop_map(|(rows, sessions, hash)| Part::End(Totals {

@@ -22,10 +22,12 @@ use kontiki_codec::{
 use kontiki_types::{
     Body, ClientId, ClusterId, Command, Entry, EntryKind, Epoch, HardState, Header, Index,
     KeyRange, Membership, Message, Outcome, Peer, PeerId, PeerRole, Position, Refusal, Region,
-    RegionId, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
+    RegionId, RegionTime, RequestId, SnapshotMeta, StoreId, Term, WriteBatch,
 };
 
 use crate::generate;
+
+const TIME: RegionTime = RegionTime { now_ms: 1000, seen_ms: 990, lived_ms: 300 };
 
 /// Every vector: its name and its bytes.
 fn vectors() -> Vec<(&'static str, Vec<u8>)> {
@@ -172,7 +174,7 @@ fn row_vectors(add: Add<'_>) {
     let expiring = Value { expires_ms: Some(1), data: Bytes::from_static(b"v") };
     add("value, expiring", value::to_bytes(&expiring).to_vec());
     add("descriptor", region::to_bytes(&descriptor()).to_vec());
-    let mut state = ApplyState { position: at(2, 300), now_ms: 1000, partial: None };
+    let mut state = ApplyState { position: at(2, 300), time: TIME, partial: None };
     add("apply state", apply_state::to_bytes(&state).to_vec());
     state.partial = Some(Partial { payload: 1, command: 2, removed: 300 });
     add("apply state, partial", apply_state::to_bytes(&state).to_vec());
@@ -183,7 +185,7 @@ fn row_vectors(add: Add<'_>) {
         Item::Outcome(RequestId(9), Outcome::Done),
         Item::Outcome(RequestId(10), Outcome::Removed(2)),
     ];
-    let record = outcome_record::to_bytes(&Record { now_ms: 1000, items });
+    let record = outcome_record::to_bytes(&Record { time: TIME, items });
     add("outcome record", record.to_vec());
     let ident = StoreIdent { cluster: ClusterId(1), store: StoreId(2) };
     add("store ident", store_ident::to_bytes(ident).to_vec());
@@ -202,7 +204,7 @@ fn a_session() -> Session {
 fn chunk_vectors(add: Add<'_>) {
     let rows = vec![(key("a"), value::plain(b"1")), (key("b"), value::plain(b"2"))];
     let parts = [
-        ("chunk, head", Part::Head { region: descriptor(), now_ms: 1000 }),
+        ("chunk, head", Part::Head { region: descriptor(), time: TIME }),
         ("chunk, rows", Part::Rows(rows)),
         ("chunk, sessions", Part::Sessions(vec![(ClientId(5), a_session())])),
         ("chunk, end", Part::End(Totals { rows: 2, sessions: 1, hash: 7 })),

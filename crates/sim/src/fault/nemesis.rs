@@ -21,8 +21,8 @@ use super::Fault;
 const BURST_LOSS: u64 = 500;
 /// Crashes that come in the middle of the work of a disk, per mille.
 const FUSES: u64 = 300;
-/// Longest step of a wall clock, in milliseconds: far less than the life of a session.
-const WALL_STEP_MS_MAX: u64 = 5 * 60 * 1000;
+/// Longest step of a wall clock, in milliseconds: far more than the life of a session.
+const WALL_STEP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 const MINUTE: Duration = Duration::from_mins(1);
 /// Faults strike in this part of each minute; in the calm after it those under way come to their

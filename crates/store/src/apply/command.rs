@@ -98,7 +98,7 @@ impl Applying<'_> {
 
     /// The value of a key as of this command.
     fn value(&mut self, key: &[u8]) -> Result<Option<bytes::Bytes>, Error> {
-        let now_ms = self.replica.sessions.now_ms();
+        let now_ms = self.replica.sessions.time().now_ms;
         self.pending.get(&*self.replica.engine, key, now_ms)
     }
 }

@@ -63,7 +63,7 @@ impl Applying<'_> {
     }
 
     fn rows(&mut self, range: &KeyRange, count_max: usize) -> Result<Vec<(Bytes, bool)>, Error> {
-        let now_ms = self.replica.sessions.now_ms();
+        let now_ms = self.replica.sessions.time().now_ms;
         self.pending.keys(&*self.replica.engine, range, now_ms, count_max)
     }
 
@@ -82,7 +82,7 @@ impl Applying<'_> {
         batch.put(
             Family::Meta,
             MetaKey::Region(replica.id, RegionRow::ApplyState).to_bytes(),
-            apply_state_row(replica.applied, replica.sessions.now_ms(), partial),
+            apply_state_row(replica.applied, replica.sessions.time(), partial),
         );
         Ok(replica.engine.write(batch)?)
     }

@@ -34,7 +34,7 @@ use kontiki_codec::{outcome, region};
 use kontiki_engine::Family;
 use kontiki_multiraft::{Committed, CommittedKind, Payload, Token};
 use kontiki_types::mutants::{self, Mutant};
-use kontiki_types::{Membership, Outcome, Position, Refusal, WriteBatch};
+use kontiki_types::{Membership, Outcome, Position, Refusal, RegionTime, WriteBatch};
 
 use crate::apply::pending::Pending;
 use crate::limits::STATE_HASH_JOBS_MAX;
@@ -95,7 +95,7 @@ struct Place {
 
 impl<'a> Applying<'a> {
     fn new(replica: &'a mut Replica) -> Self {
-        let record = Builder::new(replica.sessions.now_ms());
+        let record = Builder::new(replica.sessions.time());
         let cut_at = replica.applied;
         Self {
             replica,
@@ -199,7 +199,7 @@ impl<'a> Applying<'a> {
     /// Writes everything so far as one batch. With `partial`, within an entry.
     fn cut(&mut self, partial: Option<Partial>) -> Result<(), Error> {
         let replica = &mut *self.replica;
-        let record = std::mem::replace(&mut self.record, Builder::new(replica.sessions.now_ms()));
+        let record = std::mem::replace(&mut self.record, Builder::new(replica.sessions.time()));
         let mut batch = self.pending.take();
         // A record is named by the last whole entry, so within an entry there is no free name.
         let fold = std::mem::replace(&mut self.fold, partial.is_some()) || partial.is_some();
@@ -208,7 +208,7 @@ impl<'a> Applying<'a> {
         } else if !record.is_empty() {
             replica.records.write(replica.id, replica.applied.index, record, &mut batch);
         }
-        let state = apply_state_row(replica.applied, replica.sessions.now_ms(), partial);
+        let state = apply_state_row(replica.applied, replica.sessions.time(), partial);
         let key = MetaKey::Region(replica.id, RegionRow::ApplyState).to_bytes();
         if mutants::is_on(Mutant::AppliedBeforeRows) {
             let mut early = kontiki_engine::Batch::default();
@@ -221,7 +221,7 @@ impl<'a> Applying<'a> {
         if self.membership_changed {
             replica.cell.publish_region(Arc::clone(&replica.region));
         }
-        replica.cell.publish(replica.applied.index, replica.sessions.now_ms());
+        replica.cell.publish(replica.applied.index, replica.sessions.time().now_ms);
         if partial.is_none() {
             replica.cell.end_replacing();
         }
@@ -247,6 +247,10 @@ impl<'a> Applying<'a> {
     }
 }
 
-pub(crate) fn apply_state_row(position: Position, now_ms: u64, partial: Option<Partial>) -> Bytes {
-    apply_state::to_bytes(&ApplyState { position, now_ms, partial })
+pub(crate) fn apply_state_row(
+    position: Position,
+    time: RegionTime,
+    partial: Option<Partial>,
+) -> Bytes {
+    apply_state::to_bytes(&ApplyState { position, time, partial })
 }

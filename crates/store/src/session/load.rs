@@ -134,20 +134,20 @@ impl Rows {
             replay(&mut table, record).map_err(inconsistent)?;
             kept.push((index, bytes));
         }
-        if table.now_ms() > state.now_ms {
-            return Err(inconsistent(format!("time {} after {}", table.now_ms(), state.now_ms)));
+        if !table.time().is_before(state.time) {
+            return Err(inconsistent(format!("{:?} after {:?}", state.time, table.time())));
         }
-        table.advance(state.now_ms);
+        table.advance(state.time);
         Ok(Loaded { region, state, sessions: table, records: kept, marker, heir })
     }
 }
 
 /// Does to the table what apply did when it wrote the record.
 fn replay(table: &mut Sessions, record: Record) -> Result<(), String> {
-    if record.now_ms < table.now_ms() {
-        return Err(format!("record starts at {} after {}", record.now_ms, table.now_ms()));
+    if !table.time().is_before(record.time) {
+        return Err(format!("record starts at {:?} after {:?}", record.time, table.time()));
     }
-    table.advance(record.now_ms);
+    table.advance(record.time);
     let mut current = None;
     for item in record.items {
         match item {

@@ -3,7 +3,7 @@
 //! Every write carries (client, request, lowest outstanding request). The first time a request is
 //! applied, its outcome is remembered; the next time, the outcome is the answer (RIFL, Lee et al.
 //! 2015). The memory is bounded: outcomes below `lowest` are dropped, unused sessions expire by
-//! replicated time, and there are limits on outcomes, bytes and sessions.
+//! the time their region lived, and there are limits on outcomes, bytes and sessions.
 //!
 //! ```text
 //!  in memory   Sessions (table.rs)          the whole truth, changed by begin() and remember()

@@ -1,8 +1,8 @@
 //! The table of sessions of one region, in memory.
 //!
 //! Changed by apply, one payload at a time, and rebuilt from rows at open. Two replicas with the
-//! same log hold equal tables, so eviction and expiry are counted in payloads and measured in
-//! replicated time, never in anything local.
+//! same log hold equal tables, so eviction and expiry are counted in payloads and measured in what
+//! the region lived, never in anything local, nor by the clock of a leader alone.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,7 @@ use kontiki_codec::outcome_record::Touch;
 use kontiki_codec::session::Session as Row;
 use kontiki_types::limits::{SESSION_KEPT_MS, SESSION_OUTCOMES_MAX, SESSION_TTL_MS, SESSIONS_MAX};
 use kontiki_types::mutants::{self, Mutant};
-use kontiki_types::{ClientId, Outcome, Refusal, RequestId};
+use kontiki_types::{ClientId, Outcome, Refusal, RegionTime, RequestId};
 
 use crate::limits::{
     EXPIRED_PER_PAYLOAD, OUTCOME_OVERHEAD_BYTES, SESSION_BYTES_MAX, SESSIONS_BYTES_MAX,
@@ -24,8 +24,7 @@ pub(crate) struct Sessions {
     by_use: BTreeSet<(u64, ClientId)>,
     /// Memory of all outcomes.
     bytes: usize,
-    /// Replicated time.
-    now_ms: u64,
+    time: RegionTime,
     /// Sessions that changed or went since the last fold.
     dirty: BTreeSet<ClientId>,
 }
@@ -33,6 +32,7 @@ pub(crate) struct Sessions {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Session {
     lowest: RequestId,
+    /// How long the region had lived then.
     used_ms: u64,
     /// In order of request, each once. Requests mostly arrive in order, so this is a queue.
     outcomes: VecDeque<(RequestId, Outcome)>,
@@ -51,14 +51,14 @@ pub(crate) enum Known {
 }
 
 impl Sessions {
-    /// An empty table at a replicated time.
-    pub(crate) fn at(now_ms: u64) -> Self {
-        Self { now_ms, ..Self::default() }
+    /// An empty table at a time of its region.
+    pub(crate) fn at(time: RegionTime) -> Self {
+        Self { time, ..Self::default() }
     }
 
-    /// Replicated time: the greatest wall clock of any payload so far.
-    pub(crate) fn now_ms(&self) -> u64 {
-        self.now_ms
+    /// The time of the region.
+    pub(crate) fn time(&self) -> RegionTime {
+        self.time
     }
 
     /// A payload of a client begins: time moves, old things are forgotten, its session is found
@@ -68,7 +68,7 @@ impl Sessions {
     /// [`Refusal::SessionUnknown`] or, when there is no room for it, [`Refusal::SessionFull`]: none
     /// of its commands may be carried out.
     pub(crate) fn begin(&mut self, touch: Touch) -> Result<(), Refusal> {
-        self.now_ms = self.now_ms.max(touch.wall_ms);
+        self.time = self.time.after(touch.wall_ms);
         self.expire(touch.client);
         if !self.by_client.contains_key(&touch.client) {
             // Opening it regardless would let a retry take effect twice: once before the session
@@ -80,7 +80,7 @@ impl Sessions {
             if self.by_client.len() >= SESSIONS_MAX {
                 return Err(Refusal::SessionFull);
             }
-            self.insert(touch.client, Session::new(touch.lowest, self.now_ms));
+            self.insert(touch.client, Session::new(touch.lowest, self.time.lived_ms));
         }
         self.use_session(touch);
         self.evict(SESSIONS_MAX);
@@ -155,9 +155,9 @@ impl Sessions {
     ///
     /// # Panics
     /// When it would go back.
-    pub(crate) fn advance(&mut self, now_ms: u64) {
-        assert!(now_ms >= self.now_ms, "replicated time {now_ms} after {}", self.now_ms);
-        self.now_ms = now_ms;
+    pub(crate) fn advance(&mut self, time: RegionTime) {
+        assert!(self.time.is_before(time), "{time:?} after {:?}", self.time);
+        self.time = time;
     }
 
     fn session(&self, client: ClientId) -> &Session {
@@ -179,12 +179,12 @@ impl Sessions {
     }
 
     fn use_session(&mut self, touch: Touch) {
-        let now_ms = self.now_ms;
+        let lived_ms = self.time.lived_ms;
         let session = self.by_client.get_mut(&touch.client).expect("found or opened just now");
-        if session.used_ms != now_ms {
+        if session.used_ms != lived_ms {
             self.by_use.remove(&(session.used_ms, touch.client));
-            self.by_use.insert((now_ms, touch.client));
-            session.used_ms = now_ms;
+            self.by_use.insert((lived_ms, touch.client));
+            session.used_ms = lived_ms;
         }
         self.bytes -= session.forget_below(touch.lowest);
         self.dirty.insert(touch.client);
@@ -205,7 +205,7 @@ impl Sessions {
     }
 
     fn is_over(&self, used_ms: u64) -> bool {
-        used_ms.saturating_add(SESSION_TTL_MS) < self.now_ms
+        used_ms.saturating_add(SESSION_TTL_MS) < self.time.lived_ms
     }
 
     /// Makes room, the session unused longest first, but never at the cost of one that was used a
@@ -214,7 +214,7 @@ impl Sessions {
     fn evict(&mut self, count_max: usize) {
         while self.by_client.len() > count_max || self.bytes > SESSIONS_BYTES_MAX {
             match self.by_use.first() {
-                Some(&(used_ms, oldest)) if used_ms + SESSION_KEPT_MS < self.now_ms => {
+                Some(&(used_ms, oldest)) if used_ms + SESSION_KEPT_MS < self.time.lived_ms => {
                     self.remove(oldest);
                 }
                 _ => break,
@@ -289,10 +289,18 @@ mod tests {
         Touch { client: ClientId(client), lowest: RequestId(1), open: true, wall_ms }
     }
 
+    impl Sessions {
+        /// Time passes, without a jump and without a payload.
+        fn pass(&mut self, to_ms: u64) {
+            self.time = RegionTime { now_ms: to_ms, seen_ms: to_ms, lived_ms: to_ms };
+        }
+    }
+
     /// A table whose client 0 has a request that was carried out and not answered yet, as far as
     /// the client knows: it will try again, and ask for its session to be opened.
     fn waiting(at_ms: u64) -> Sessions {
-        let mut table = Sessions::at(at_ms);
+        let mut table = Sessions::default();
+        table.pass(at_ms);
         table.begin(touch(0, at_ms)).expect("opened");
         table.remember(ClientId(0), RequestId(1), Outcome::Done);
         table
@@ -304,6 +312,7 @@ mod tests {
         let others = 1..SESSIONS_MAX as u64;
         others.clone().for_each(|n| table.begin(touch(n, 1000)).expect("there is room"));
         let late = 1000 + SESSION_KEPT_MS;
+        table.pass(late);
         assert_eq!(table.begin(touch(others.end, late)), Err(Refusal::SessionFull));
         table.begin(touch(0, late)).expect("it is there");
         assert_eq!(table.known(ClientId(0), RequestId(1)), Known::Answered(Outcome::Done));
@@ -311,6 +320,17 @@ mod tests {
         table.begin(touch(others.end, late + 1)).expect("there is room");
         assert_eq!(table.len(), SESSIONS_MAX);
         assert!(table.row(ClientId(0)).is_some() && table.row(ClientId(1)).is_none());
+    }
+
+    /// The clock of a leader goes wrong by a day, while a client waits to try again.
+    #[test]
+    fn nor_because_a_clock_jumps() {
+        let mut table = waiting(1000);
+        for (nth, client) in (1..).zip(1..=10) {
+            let jump = 1000 + nth * 24 * 60 * 60 * 1000;
+            table.begin(touch(client, jump)).expect("opened");
+        }
+        assert_eq!(table.known(ClientId(0), RequestId(1)), Known::Answered(Outcome::Done));
     }
 
     #[test]

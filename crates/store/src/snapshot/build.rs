@@ -14,7 +14,7 @@ use kontiki_codec::session::Session;
 use kontiki_engine::{Direction, Family, Range, View};
 use kontiki_multiraft::SnapshotSource;
 use kontiki_types::mutants::{self, Mutant};
-use kontiki_types::{ClientId, Region, SnapshotMeta};
+use kontiki_types::{ClientId, Region, RegionTime, SnapshotMeta};
 
 use crate::session::load;
 use crate::snapshot::rows_of;
@@ -32,7 +32,7 @@ pub(crate) struct Source {
     sequence: u64,
     totals: Totals,
     hasher: Hasher,
-    now_ms: u64,
+    time: RegionTime,
 }
 
 /// What comes next.
@@ -63,7 +63,7 @@ impl Source {
         } else {
             Stage::Head
         };
-        let now_ms = replica.sessions.now_ms();
+        let time = replica.sessions.time();
         Ok(Self {
             meta: SnapshotMeta { position: replica.applied, membership: replica.membership() },
             region: Arc::clone(&replica.region),
@@ -72,8 +72,8 @@ impl Source {
             stage,
             sequence: 0,
             totals: Totals::default(),
-            hasher: Hasher::new(&replica.region, now_ms),
-            now_ms,
+            hasher: Hasher::new(&replica.region, time),
+            time,
         })
     }
 
@@ -83,7 +83,7 @@ impl Source {
                 Stage::Head => {
                     self.stage = Stage::Rows { left: rows_of(&self.region) };
                     let region = Region::clone(&self.region);
-                    return Ok(Some(Part::Head { region, now_ms: self.now_ms }));
+                    return Ok(Some(Part::Head { region, time: self.time }));
                 }
                 Stage::Rows { left } => {
                     if let Some(rows) = self.next_rows(left)? {

@@ -28,7 +28,7 @@ use kontiki_codec::{region, session};
 use kontiki_engine::limits::DELETE_CHUNK_ROWS;
 use kontiki_engine::{Batch, Engine, Family, Range, delete_range};
 use kontiki_types::mutants::{self, Mutant};
-use kontiki_types::{ClientId, Membership, Region, RegionId, SnapshotMeta};
+use kontiki_types::{ClientId, Membership, Region, RegionId, RegionTime, SnapshotMeta};
 
 use crate::session::Sessions;
 use crate::session::outcome_bytes;
@@ -50,8 +50,8 @@ pub(crate) fn check(
     chunks: Chunks<'_>,
 ) -> Result<(), kontiki_multiraft::Error> {
     let mut parts = Parts { region: replica.id, chunks, next: 0, over: false };
-    let (region, now_ms) = head(&mut parts, meta)?;
-    let mut verifier = Verifier::new(&region, now_ms);
+    let (region, time) = head(&mut parts, meta)?;
+    let mut verifier = Verifier::new(&region, time);
     while let Some(part) = parts.next()? {
         verifier.part(&part)?;
     }
@@ -71,15 +71,15 @@ pub(crate) fn install(
     chunks: Chunks<'_>,
 ) -> Result<(), kontiki_multiraft::Error> {
     let mut parts = Parts { region: replica.id, chunks, next: 0, over: false };
-    let (region, now_ms) = head(&mut parts, meta)?;
+    let (region, time) = head(&mut parts, meta)?;
     overlap::check(&*replica.engine, &region)?;
-    let checked = check_ahead(&mut parts, &region, now_ms, replica.tuning.install_check_bytes)?;
+    let checked = check_ahead(&mut parts, &region, time, replica.tuning.install_check_bytes)?;
     destroy(replica, meta, spool, &region)?;
     let mut load = Load {
         engine: &*replica.engine,
         id: replica.id,
-        verifier: Verifier::new(&region, now_ms),
-        sessions: Sessions::at(now_ms),
+        verifier: Verifier::new(&region, time),
+        sessions: Sessions::at(time),
     };
     for part in &checked {
         load.part(part)?;
@@ -127,8 +127,8 @@ impl Parts<'_> {
 fn head(
     parts: &mut Parts<'_>,
     meta: &SnapshotMeta,
-) -> Result<(Region, u64), kontiki_multiraft::Error> {
-    let Some(Part::Head { region, now_ms }) = parts.next()? else {
+) -> Result<(Region, RegionTime), kontiki_multiraft::Error> {
+    let Some(Part::Head { region, time }) = parts.next()? else {
         return Err(parts.refuse("it does not start with a head").into());
     };
     if region.id != parts.region {
@@ -138,17 +138,17 @@ fn head(
         let why = format!("its peers are {:?}, not {:?}", region.peers, meta.membership);
         return Err(parts.refuse(why).into());
     }
-    Ok((region, now_ms))
+    Ok((region, time))
 }
 
 /// Step 1: reads and judges parts until the end, or until memory is used up.
 fn check_ahead(
     parts: &mut Parts<'_>,
     region: &Region,
-    now_ms: u64,
+    time: RegionTime,
     bytes_max: usize,
 ) -> Result<Vec<Part>, kontiki_multiraft::Error> {
-    let mut verifier = Verifier::new(region, now_ms);
+    let mut verifier = Verifier::new(region, time);
     let mut checked = Vec::new();
     let mut bytes = 0;
     while bytes < bytes_max {
@@ -259,7 +259,7 @@ fn complete(
     batch.put(
         Family::Meta,
         key(replica.id, RegionRow::ApplyState),
-        apply::apply_state_row(meta.position, sessions.now_ms(), None),
+        apply::apply_state_row(meta.position, sessions.time(), None),
     );
     batch.delete(Family::Meta, key(replica.id, RegionRow::InstallMarker));
     replica.engine.write(batch)?;
@@ -274,7 +274,7 @@ fn complete(
     replica.records = Records::default();
     replica.incomplete = false;
     replica.cell.publish_region(Arc::clone(&replica.region));
-    replica.cell.publish(replica.applied.index, replica.sessions.now_ms());
+    replica.cell.publish(replica.applied.index, replica.sessions.time().now_ms);
     replica.cell.end_replacing();
     Ok(())
 }

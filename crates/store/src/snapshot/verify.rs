@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kontiki_codec::region_snapshot::{Part, Totals};
 use kontiki_codec::session::Session;
 use kontiki_engine::Range;
-use kontiki_types::{ClientId, Region};
+use kontiki_types::{ClientId, Region, RegionTime};
 
 use crate::Error;
 use crate::snapshot::rows_of;
@@ -28,7 +28,7 @@ pub(crate) struct Verifier {
 
 impl Verifier {
     /// After a head that said this.
-    pub(crate) fn new(region: &Region, now_ms: u64) -> Self {
+    pub(crate) fn new(region: &Region, time: RegionTime) -> Self {
         Self {
             region: region.clone(),
             owned: rows_of(region),
@@ -36,7 +36,7 @@ impl Verifier {
             last_client: None,
             open: None,
             totals: Totals::default(),
-            hasher: Hasher::new(region, now_ms),
+            hasher: Hasher::new(region, time),
             whole: false,
         }
     }

@@ -1,7 +1,7 @@
 //! A range delete larger than a batch: whatever the crash, it ends as if there had been none.
 
 use kontiki_multiraft::{Error, StateMachine};
-use kontiki_types::limits::SESSION_TTL_MS;
+use kontiki_types::limits::{SESSION_STEP_MS, SESSION_TTL_MS};
 use kontiki_types::{Command, Outcome};
 
 use crate::Tuning;
@@ -90,16 +90,25 @@ fn a_crash_at_any_write_of_a_delete_leaves_no_trace() {
 fn a_cut_payload_expires_sessions_once() {
     let crowd = u64::try_from(3 * EXPIRED_PER_PAYLOAD).unwrap();
     let opened = (0..crowd).map(|client| payload(header(client, 1), 1, vec![put("k0", "x")]));
+    let mut pacer = header(crowd + 1, 1);
+    let pace = (1..=SESSION_TTL_MS / SESSION_STEP_MS).map(|n| {
+        pacer.wall_ms += SESSION_STEP_MS;
+        payload(pacer, n, vec![put("k0", "x")])
+    });
+    let pace = pace.collect();
     let mut late = header(crowd, 1);
-    late.wall_ms += 2 * SESSION_TTL_MS;
+    late.wall_ms = pacer.wall_ms + SESSION_STEP_MS;
     let rows = (1..9).map(|n| put(&format!("k{n}"), "x"));
     let delete = Command::DeleteRange { range: range("k1", Some("k8")) };
     let commands = rows.chain([delete, put("after", "2")]).collect();
-    let log = [entry(1, opened.collect()), entry(2, vec![payload(late, 1, commands)])];
+    let late = vec![payload(late, 1, commands)];
+    let log = [entry(1, opened.collect()), entry(2, pace), entry(3, late)];
     let mut whole = Node::new(Tuning::default());
-    whole.apply(&log, 2).unwrap();
+    whole.apply(&log, 3).unwrap();
+    let left = whole.replica.sessions.len();
+    assert!((2 * EXPIRED_PER_PAYLOAD..3 * EXPIRED_PER_PAYLOAD).contains(&left), "{left} are left");
     let mut cut = Node::new(Tuning { delete_chunk_rows: 2, ..Tuning::default() });
-    cut.apply(&log, 2).unwrap();
+    cut.apply(&log, 3).unwrap();
     assert_eq!(cut.hash(), whole.hash());
     cut.reopen();
     cut.check();

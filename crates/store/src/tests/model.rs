@@ -6,13 +6,15 @@ use bytes::Bytes;
 use kontiki_codec::session::Session;
 use kontiki_multiraft::{Committed, CommittedKind};
 use kontiki_types::limits::SESSION_TTL_MS;
-use kontiki_types::{ClientId, Command, Header, Outcome, Refusal, Region, RequestId, WriteBatch};
+use kontiki_types::{
+    ClientId, Command, Header, Outcome, Refusal, Region, RegionTime, RequestId, WriteBatch,
+};
 
 pub(super) struct Model {
     pub(super) region: Region,
     pub(super) rows: BTreeMap<Bytes, Bytes>,
     sessions: BTreeMap<ClientId, Remembered>,
-    now_ms: u64,
+    time: RegionTime,
 }
 
 struct Remembered {
@@ -23,7 +25,12 @@ struct Remembered {
 
 impl Model {
     pub(super) fn new(region: Region) -> Self {
-        Self { region, rows: BTreeMap::new(), sessions: BTreeMap::new(), now_ms: 0 }
+        Self {
+            region,
+            rows: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            time: RegionTime::default(),
+        }
     }
 
     /// Answers the outcomes of each payload.
@@ -58,16 +65,16 @@ impl Model {
 
     fn batch(&mut self, batch: WriteBatch) -> Vec<Outcome> {
         let header = batch.header;
-        self.now_ms = self.now_ms.max(header.wall_ms);
-        let now_ms = self.now_ms;
-        self.sessions.retain(|_, session| session.used_ms + SESSION_TTL_MS >= now_ms);
+        self.time = self.time.after(header.wall_ms);
+        let lived_ms = self.time.lived_ms;
+        self.sessions.retain(|_, session| session.used_ms + SESSION_TTL_MS >= lived_ms);
         if !header.open && !self.sessions.contains_key(&header.client) {
             return vec![Outcome::Refused(Refusal::SessionUnknown); batch.commands.len()];
         }
         let lowest = header.lowest;
-        let new = Remembered { lowest, used_ms: now_ms, outcomes: BTreeMap::new() };
+        let new = Remembered { lowest, used_ms: lived_ms, outcomes: BTreeMap::new() };
         let session = self.sessions.entry(header.client).or_insert(new);
-        session.used_ms = now_ms;
+        session.used_ms = lived_ms;
         session.lowest = session.lowest.max(header.lowest);
         let lowest = session.lowest;
         session.outcomes.retain(|&request, _| request >= lowest);

@@ -91,7 +91,7 @@ impl Node {
         let ours: Vec<_> = self.replica.sessions.iter().collect();
         let theirs: Vec<_> = loaded.sessions.iter().collect();
         assert_eq!(theirs, ours, "sessions in the engine, and in memory");
-        assert_eq!(loaded.sessions.now_ms(), self.replica.sessions.now_ms());
+        assert_eq!(loaded.sessions.time(), self.replica.sessions.time());
         assert!(!self.replica.cell().is_replacing(), "readers locked out for ever");
     }
 

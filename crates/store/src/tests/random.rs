@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use kontiki_multiraft::{Committed, CommittedKind, StateMachine};
-use kontiki_types::limits::SESSION_TTL_MS;
+use kontiki_types::limits::{SESSION_STEP_MS, SESSION_TTL_MS};
 use kontiki_types::{
     Command, Epoch, Header, Index, Membership, Outcome, RequestId, SnapshotMeta, WriteBatch,
 };
@@ -14,7 +14,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::Tuning;
-use crate::tests::builders::{committed, entry, header, key, peers, range, value};
+use crate::tests::builders::{self, committed, entry, header, key, peers, put, range, value};
 use crate::tests::model::Model;
 use crate::tests::node::Node;
 
@@ -56,7 +56,7 @@ fn command() -> impl Strategy<Value = Command> {
 /// A payload, but for its epoch: whether it is current, and how far its clock is ahead.
 fn payload() -> impl Strategy<Value = (WriteBatch, bool, u64)> {
     let clock =
-        prop_oneof![20 => 0..50_u64, 1 => Just(SESSION_TTL_MS), 1 => Just(2 * SESSION_TTL_MS)];
+        prop_oneof![20 => 0..50_u64, 1 => Just(SESSION_TTL_MS), 1 => Just(SESSION_TTL_MS + 1)];
     let commands = vec((1..16_u64, command()), 1..5);
     // One in eight is routed under an old epoch, one in four may not open its session.
     (1..4_u64, 1..6_u64, 0..4_u8, 0..8_u8, clock, commands).prop_map(
@@ -94,6 +94,20 @@ fn log() -> impl Strategy<Value = Vec<Committed>> {
     })
 }
 
+/// Time passes, in steps that count: a client of its own writes at each of them.
+fn pace(clock: &mut u64, ahead: u64) -> Vec<Bytes> {
+    let end = *clock + ahead;
+    let mut payloads = Vec::new();
+    while *clock + SESSION_STEP_MS < end {
+        *clock += SESSION_STEP_MS;
+        let mut header = header(9, *clock);
+        header.wall_ms = *clock;
+        payloads.push(builders::payload(header, *clock, vec![put("pace", "x")]));
+    }
+    *clock = end;
+    payloads
+}
+
 fn finish(index: u64, logged: Logged, epoch: &mut Epoch, clock: &mut u64) -> Committed {
     let payloads = match logged {
         Logged::Empty => return committed(index, CommittedKind::Empty),
@@ -105,12 +119,13 @@ fn finish(index: u64, logged: Logged, epoch: &mut Epoch, clock: &mut u64) -> Com
         Logged::Garbage => vec![Bytes::from_static(b"\x01garbage")],
         Logged::Writes(payloads) => payloads
             .into_iter()
-            .map(|(mut batch, current, ahead)| {
-                *clock += ahead;
+            .flat_map(|(mut batch, current, ahead)| {
+                let mut payloads = pace(clock, ahead);
                 // Proposers' clocks differ: time may seem to go back.
                 batch.header.wall_ms = clock.saturating_sub(ahead % 7);
                 batch.header.epoch = Epoch { version: if current { 1 } else { 9 }, ..*epoch };
-                kontiki_codec::command::to_bytes(&batch)
+                payloads.push(kontiki_codec::command::to_bytes(&batch));
+                payloads
             })
             .collect(),
     };

@@ -258,7 +258,7 @@ impl Replica {
     }
 
     fn sessions(&self) -> String {
-        let mut output = format!("now {} ms\n", self.node.replica.sessions.now_ms());
+        let mut output = format!("now {} ms\n", self.node.replica.sessions.time().now_ms);
         for (client, session) in self.node.replica.sessions.iter() {
             write!(output, "{client} used {} lowest {}:", session.used_ms, session.lowest).unwrap();
             for (request, outcome) in &session.outcomes {
@@ -415,7 +415,7 @@ fn render(outcome: &Outcome) -> String {
 
 fn render_part(part: &Part) -> String {
     match part {
-        Part::Head { region, now_ms } => format!("head {:?} at {now_ms} ms", region.epoch),
+        Part::Head { region, time } => format!("head {:?} at {} ms", region.epoch, time.now_ms),
         Part::Rows(rows) => {
             rows.iter().fold("rows".into(), |all, (key, _)| format!("{all} {}", user(key)))
         }
