@@ -8,6 +8,8 @@
 //! message. All drop their log behind what everybody has applied. openraft is a library of tasks
 //! and channels, the other two are driven by hand: that difference is part of what is compared.
 
+#[cfg(feature = "peers")]
+mod open_raft;
 mod ours;
 #[cfg(feature = "peers")]
 mod raft_rs;
