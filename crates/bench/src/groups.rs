@@ -74,9 +74,11 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
                     round,
                 };
                 let loaded = cluster.load(&load).await?;
-                let (row, rss_mb) = (row("kontiki", &load, &loaded), cluster.rss_mb());
-                print_line(&row, args.payload, groups, rss_mb, loaded.error.as_deref());
-                rows.push(WideRow { row, payload: args.payload, groups, rss_mb });
+                let row = row("kontiki", &load, &loaded);
+                let memory = cluster.memory().await?;
+                let wide = WideRow { row, payload: args.payload, groups, memory };
+                print_line(&wide, loaded.error.as_deref());
+                rows.push(wide);
             }
         }
     }

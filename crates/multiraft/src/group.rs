@@ -107,6 +107,8 @@ pub(crate) struct Group {
     /// Until an heir has its vote.
     asking: Option<Asking>,
     pub(crate) noted: Noted,
+    /// Bytes of its entries in memory, as the shard counted them last.
+    pub(crate) counted_bytes: usize,
     /// The shard watches over the stores it sleeps beside.
     pub(crate) is_watched: bool,
 }
@@ -140,6 +142,7 @@ impl Group {
             revival: None,
             asking: None,
             noted: Noted::default(),
+            counted_bytes: 0,
             is_watched: false,
         }
     }
@@ -359,6 +362,11 @@ impl Group {
         self.gated.shrink_to_fit();
         self.transfers.shrink_to_fit();
         self.node.shrink();
+    }
+
+    /// Others need the room of the older half of the entries in memory.
+    pub(crate) fn give_half(&mut self) {
+        self.node.evict(self.node.cached_bytes() / 2);
     }
 
     fn drain_store(&mut self, op: StoreOp, task: TaskSeq, records: &mut Records) {

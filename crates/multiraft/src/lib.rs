@@ -37,6 +37,7 @@
 mod agenda;
 mod applier;
 mod asking;
+mod cache;
 mod effect;
 mod event;
 mod group;

@@ -13,6 +13,7 @@ use kontiki_types::{Message, Moment, PeerId, RegionId, StoreId};
 use crate::GroupStatus;
 use crate::Token;
 use crate::agenda::Agenda;
+use crate::cache::Cache;
 use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::event::Event;
 use crate::group::{Durability, Group, Records, Revival};
@@ -40,6 +41,9 @@ pub struct ShardConfig {
     /// A group's log beyond this is compacted even if a live follower, or one that a snapshot is on
     /// its way to, still needs it; that follower then gets a snapshot. Default 256 MiB.
     pub retain_bytes_max: usize,
+    /// Most bytes of entries that all groups together keep in memory when they are durable; older
+    /// ones are read back from the log. Default 16 MiB, twice what one group may keep.
+    pub cache_bytes_all: usize,
     /// Tell callers of [`Event::Propose`] when their entry is committed, by
     /// [`Effects::committed`]. Default: not.
     pub tell_committed: bool,
@@ -71,6 +75,7 @@ impl Default for ShardConfig {
             retain_bytes: 16 * MIB,
             retain_bytes_all: 64 * MIB,
             retain_bytes_max: 256 * MIB,
+            cache_bytes_all: 16 * MIB,
             tell_committed: false,
             store_timeout: Duration::from_secs(2),
             wake_spread: Duration::from_secs(5),
@@ -98,6 +103,7 @@ pub struct Shard {
     /// Replicas that take no part, whatever is said to them.
     quarantined: BTreeMap<RegionId, KeptOut>,
     agenda: Agenda,
+    cache: Cache,
     /// Watches stores for the groups that sleep.
     watch: Watch,
     /// Number of the newest log task.
@@ -134,6 +140,7 @@ impl Shard {
             groups: BTreeMap::new(),
             quarantined: BTreeMap::new(),
             agenda: Agenda::default(),
+            cache: Cache::default(),
             watch,
             task: TaskSeq(0),
             tasks: VecDeque::new(),
@@ -158,6 +165,7 @@ impl Shard {
         let group = Group::new(id, Node::new(spec.raft, spec.restored, now), spec.durability);
         let mut group = Box::new(group);
         self.agenda.note(&mut group, &self.config);
+        self.cache.note(&mut group);
         let before = self.groups.insert(id, group);
         assert!(before.is_none(), "{id} is here already");
     }
@@ -190,6 +198,7 @@ impl Shard {
     pub fn destroy_group(&mut self, id: RegionId) -> bool {
         let Some(group) = self.groups.remove(&id) else { return false };
         self.agenda.forget(&group);
+        self.cache.forget(&group);
         group.destroy(&mut self.early);
         self.fetches.retain(|_, (asker, _)| *asker != id);
         self.watch.wake(id);
@@ -364,6 +373,7 @@ impl Shard {
                 continue;
             }
             group.drain(task, now, &self.config, &mut self.batch, &mut records, effects);
+            self.cache.note(group);
             if group.is_asleep() != group.is_watched {
                 group.is_watched = group.is_asleep();
                 self.watch.wake(id);
@@ -374,6 +384,7 @@ impl Shard {
             self.agenda.plan_visit(group);
         }
         self.agenda.reuse(dirty);
+        self.cache.hold(self.config.cache_bytes_all, &mut self.groups);
         for (group, fetch) in &mut effects.fetch {
             self.tickets += 1;
             self.fetches.insert(self.tickets, (*group, fetch.ticket));

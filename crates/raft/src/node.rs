@@ -293,6 +293,12 @@ impl Node {
         self.shared.compact(to)
     }
 
+    /// Let go of the data of the oldest durable entries until no more than this is in memory:
+    /// others need the room. Without effect where nothing could be fetched again.
+    pub fn evict(&mut self, bytes_max: usize) {
+        self.shared.evict(bytes_max);
+    }
+
     /// Nothing will happen for a while: give back memory kept for the next time, and the data of
     /// entries that are durable.
     pub fn shrink(&mut self) {

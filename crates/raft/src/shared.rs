@@ -339,11 +339,16 @@ impl Shared {
     /// Give back memory kept for the next time, and the data of entries that the disk has.
     pub(crate) fn shrink(&mut self) {
         self.outbox.shrink();
-        if self.config.cache_bytes_max != usize::MAX {
-            self.log.evict(0);
-        }
+        self.evict(0);
         self.log.shrink();
         self.durability.shrink();
+    }
+
+    /// Let go of the data of the oldest entries beyond this, if they can be fetched again.
+    pub(crate) fn evict(&mut self, bytes_max: usize) {
+        if self.config.cache_bytes_max != usize::MAX {
+            self.log.evict(bytes_max);
+        }
     }
 
     // ---- numbers ----

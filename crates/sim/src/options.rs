@@ -121,6 +121,8 @@ pub struct StoreOptions {
     pub append_bytes: usize,
     /// Bytes of durable entries that a replica keeps in memory.
     pub cache_bytes: usize,
+    /// And that all replicas of a store keep together.
+    pub cache_bytes_all: usize,
     /// Log bytes between engine syncs, which compact the log.
     pub sync_engine_every_bytes: usize,
     /// Log bytes kept for followers that are a little behind.
@@ -208,6 +210,7 @@ impl Options {
         options.store.election_timeout = millis(1000);
         options.store.append_bytes = 1_000_000;
         options.store.cache_bytes = 1_000_000;
+        options.store.cache_bytes_all = 20_000_000;
         options.store.inflight_messages = 256;
         options.store.segment_bytes = 32 * 4096;
         options.workload.think = millis(30);
@@ -366,6 +369,7 @@ impl StoreOptions {
             inflight_messages: *rng.pick(&[2, 16, 256]),
             append_bytes: *rng.pick(&[300, 4_000, 1_000_000]),
             cache_bytes: *rng.fork("cache").pick(&[0, 500, 5_000, 1_000_000]),
+            cache_bytes_all: *rng.fork("cache of all").pick(&[1_000, 10_000, 20_000_000]),
             sync_engine_every_bytes: *rng.pick(&[2_000, 20_000, 1_000_000]),
             retain_bytes,
             retain_bytes_max: retain_bytes * *rng.pick(&[2, 8]),

@@ -9,7 +9,8 @@ use kontiki_multiraft::Refused;
 use kontiki_types::{ReadMode, RegionId};
 use tokio::sync::oneshot;
 
-use super::machine::{KEY_BYTES, Machine};
+use super::machine::Machine;
+use super::rows::KEY_BYTES;
 use super::{Load, Loaded};
 use crate::closed_loop::{self, Client, Run, Target};
 use crate::usage::Watch;

@@ -2,29 +2,30 @@
 //!
 //! Handles share the map: one lies in the host and applies, others read where the host says so.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use kontiki_multiraft::{Committed, CommittedKind, Error, SnapshotSource, StateMachine, Token};
 use kontiki_types::SnapshotMeta;
 
-/// Bytes of a key.
-pub(super) const KEY_BYTES: usize = 8;
-
-type Map = HashMap<[u8; KEY_BYTES], Box<[u8]>>;
+use super::rows::{KEY_BYTES, Rows};
 
 /// See the module.
 #[derive(Clone, Default)]
 pub(super) struct Machine {
-    map: Arc<RwLock<Map>>,
+    rows: Arc<RwLock<Rows>>,
 }
 
 impl Machine {
     /// Bytes of the value of this key.
     pub(super) fn get(&self, key: [u8; KEY_BYTES]) -> Option<usize> {
-        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-        map.get(&key).map(|value| value.len())
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        rows.get(key).map(<[u8]>::len)
+    }
+
+    /// Bytes of all keys and values.
+    pub(super) fn bytes(&self) -> u64 {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner).bytes()
     }
 }
 
@@ -34,13 +35,12 @@ impl StateMachine for Machine {
         entries: &[Committed],
         replies: &mut Vec<(Token, Bytes)>,
     ) -> Result<(), Error> {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
             let CommittedKind::Normal(payloads) = &entry.kind else { continue };
             for payload in payloads {
                 if let Some((key, value)) = payload.data.split_first_chunk() {
-                    // The payload is a slice of the log's memory: the map must not hold on to it.
-                    map.insert(*key, value.into());
+                    rows.insert(*key, value);
                 }
                 replies.extend(payload.token.map(|token| (token, Bytes::new())));
             }

@@ -7,12 +7,13 @@
 //!
 //! | file | about |
 //! |---|---|
-//! | [`machine`] | the map |
+//! | [`machine`], [`rows`] | the map |
 //! | [`transport`] | frames over plain TCP |
 //! | [`callers`] | the closed loop of callers in this process |
 
 mod callers;
 mod machine;
+mod rows;
 mod transport;
 
 use std::collections::BTreeMap;
@@ -102,6 +103,9 @@ pub(crate) struct Status {
     pub(crate) known: u64,
     /// Groups that are led here.
     pub(crate) led: u64,
+    /// Bytes of all keys and values here; dragonboat does not tell.
+    #[serde(default)]
+    pub(crate) state_bytes: u64,
 }
 
 /// An answer to [`Request::Load`].
@@ -182,7 +186,8 @@ impl Node {
         let groups = self.host.statuses().context("the host does not say how it stands")?;
         let led = groups.iter().filter(|group| self.leads(group.leader)).count();
         let known = groups.iter().filter(|group| group.leader.is_some()).count();
-        Ok(Status { known: known as u64, led: led as u64 })
+        let state_bytes = self.machines.values().map(Machine::bytes).sum();
+        Ok(Status { known: known as u64, led: led as u64, state_bytes })
     }
 
     fn leads(&self, leader: Option<(PeerId, StoreId)>) -> bool {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
-use super::together;
+use super::{Memory, together};
 use crate::node::{Load, Loaded, Place, Request, Status};
 use crate::process::Process;
 use crate::systems::kontiki_stores::free_addresses;
@@ -112,8 +112,17 @@ impl Cluster {
     }
 
     /// Memory of all processes.
-    pub(crate) fn rss_mb(&self) -> u64 {
-        self.nodes.iter().map(|node| rss_mb(node.process.pid())).sum()
+    ///
+    /// # Errors
+    /// When a node ends.
+    pub(crate) async fn memory(&mut self) -> anyhow::Result<Memory> {
+        let mut state_bytes = 0;
+        for node in &mut self.nodes {
+            state_bytes += node.ask::<Status>(&Request::Status).await?.state_bytes;
+        }
+        let rss_mb = self.nodes.iter().map(|node| rss_mb(node.process.pid())).sum();
+        let state_mb = state_bytes as f64 / f64::from(1 << 20);
+        Ok(Memory { rss_mb, state_mb })
     }
 
     async fn until(&mut self, ready: impl Fn(&[Status]) -> bool) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::together;
+use super::{Memory, together};
 use crate::node::{Load, Loaded, Status};
 use crate::process::Process;
 use crate::systems::kontiki_stores::free_addresses;
@@ -29,6 +29,8 @@ pub(super) struct Dragonboat {
     groups: u64,
     /// Its processes and their HTTP addresses.
     nodes: Vec<(Process, String)>,
+    /// Bytes of all keys and values that were put.
+    put_bytes: f64,
 }
 
 /// What it says of a run.
@@ -64,7 +66,7 @@ impl Dragonboat {
             let process = Process::start(&mut command, &dir.join(format!("{id}.log")))?;
             nodes.push((process, control.clone()));
         }
-        let mut cluster = Self { groups, nodes };
+        let mut cluster = Self { groups, nodes, put_bytes: 0.0 };
         let deadline = Instant::now() + READY_WITHIN;
         while !cluster.statuses().await.is_some_and(|all| all.iter().all(|s| s.known == groups)) {
             let ended = cluster.nodes.iter_mut().any(|(process, _)| process.has_ended());
@@ -130,12 +132,19 @@ impl Dragonboat {
                 error: answer.first_error,
             });
         }
-        Ok(together(&parts))
+        let loaded = together(&parts);
+        if load.op == Op::Put {
+            let put = loaded.ops_per_s * load.payload as f64 * (load.warmup_s + load.seconds);
+            self.put_bytes += put;
+        }
+        Ok(loaded)
     }
 
-    /// Memory of all processes.
-    pub(super) fn rss_mb(&self) -> u64 {
-        self.nodes.iter().map(|(process, _)| rss_mb(process.pid())).sum()
+    /// Memory of all processes; it can have no more rows than were put.
+    pub(super) fn memory(&self) -> Memory {
+        let rss_mb = self.nodes.iter().map(|(process, _)| rss_mb(process.pid())).sum();
+        let state_mb = self.put_bytes * NODES as f64 / f64::from(1 << 20);
+        Memory { rss_mb, state_mb }
     }
 
     async fn statuses(&self) -> Option<Vec<Status>> {

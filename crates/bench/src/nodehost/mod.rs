@@ -67,8 +67,17 @@ pub(crate) struct WideRow {
     pub(crate) row: Row,
     pub(crate) payload: usize,
     pub(crate) groups: u64,
-    /// Memory of all processes together, at the end of the run.
+    /// At the end of the run.
+    #[serde(flatten)]
+    pub(crate) memory: Memory,
+}
+
+/// Memory of all processes together.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Memory {
     pub(crate) rss_mb: u64,
+    /// Of that, keys and values in the maps, which whoever is faster has more of.
+    pub(crate) state_mb: f64,
 }
 
 /// A cluster under measurement.
@@ -128,10 +137,11 @@ async fn pass(
             for &callers in &args.clients {
                 let (warmup_s, seconds) = (args.warmup.into(), args.seconds.into());
                 let load = Load { op, callers, payload, warmup_s, seconds, round };
-                let (loaded, rss_mb) = contender.load(&load).await?;
+                let (loaded, memory) = contender.load(&load).await?;
                 let row = row(contender.name(), &load, &loaded);
-                print_line(&row, payload, groups, rss_mb, loaded.error.as_deref());
-                rows.push(WideRow { row, payload, groups, rss_mb });
+                let wide = WideRow { row, payload, groups, memory };
+                print_line(&wide, loaded.error.as_deref());
+                rows.push(wide);
             }
         }
     }
@@ -153,10 +163,10 @@ impl Contender {
         }
     }
 
-    async fn load(&mut self, load: &Load) -> anyhow::Result<(Loaded, u64)> {
+    async fn load(&mut self, load: &Load) -> anyhow::Result<(Loaded, Memory)> {
         match self {
-            Self::Ours(cluster) => Ok((cluster.load(load).await?, cluster.rss_mb())),
-            Self::Theirs(dragonboat) => Ok((dragonboat.load(load).await?, dragonboat.rss_mb())),
+            Self::Ours(cluster) => Ok((cluster.load(load).await?, cluster.memory().await?)),
+            Self::Theirs(dragonboat) => Ok((dragonboat.load(load).await?, dragonboat.memory())),
         }
     }
 }
@@ -189,11 +199,12 @@ pub(crate) fn together(parts: &[Loaded]) -> Loaded {
     }
 }
 
-pub(crate) fn print_line(row: &Row, payload: usize, groups: u64, rss_mb: u64, error: Option<&str>) {
+pub(crate) fn print_line(wide: &WideRow, error: Option<&str>) {
     let error = error.map(|error| format!(", first of them: {error}")).unwrap_or_default();
+    let WideRow { row, payload, groups, memory: Memory { rss_mb, state_mb } } = wide;
     println!(
         "{:<10} {:<3} {payload:>3} bytes, {groups:>4} groups, {:>4} callers: {:>7.0}/s, p50 {:.2} \
-         p99 {:.2} ms, {rss_mb} MB, {} errors{error}",
+         p99 {:.2} ms, {rss_mb} MB ({state_mb:.0} of rows), {} errors{error}",
         row.system, row.op, row.clients, row.ops_per_s, row.p50_ms, row.p99_ms, row.errors
     );
 }
@@ -227,8 +238,9 @@ pub(crate) fn medians(rows: &[WideRow]) -> Vec<WideRow> {
         }
         let same: Vec<&WideRow> = rows.iter().filter(|other| point(other) == point(wide)).collect();
         let rounds: Vec<Row> = same.iter().map(|wide| wide.row.clone()).collect();
-        let rss_mb = same.iter().map(|wide| wide.rss_mb).max().unwrap_or_default();
-        medians.push(WideRow { row: median_row(&rounds), rss_mb, ..wide.clone() });
+        let most = same.iter().map(|wide| wide.memory).max_by_key(|memory| memory.rss_mb);
+        let memory = most.unwrap_or(wide.memory);
+        medians.push(WideRow { row: median_row(&rounds), memory, ..wide.clone() });
     }
     medians
 }

@@ -488,6 +488,7 @@ fn host_options(
         // Every group is durable by its own snapshots: there is no engine to sync.
         sync_engine_every_bytes: usize::MAX,
         retain_bytes: options.retain_log_bytes,
+        cache_bytes_all: options.log_cache_bytes_all,
         store_timeout: options.election_timeout * 2,
         ..ShardConfig::default()
     };

@@ -44,6 +44,8 @@ pub struct HostOptions {
     /// machine needs besides is read back from the log. A group that sleeps keeps none. Default
     /// 8 MiB, one task of the largest kind.
     pub log_cache_bytes: usize,
+    /// And of all groups together. Default 16 MiB.
+    pub log_cache_bytes_all: usize,
     /// Most bytes a second that snapshots may take of disk and network together; none: as fast as
     /// they can. Default none, as in JRaft.
     pub snapshot_bytes_per_second: Option<u64>,
@@ -69,6 +71,7 @@ impl HostOptions {
             apply_workers: 2,
             retain_log_bytes: 1024 * 1024,
             log_cache_bytes: kontiki_types::limits::ENTRY_BYTES_MAX,
+            log_cache_bytes_all: 2 * kontiki_types::limits::ENTRY_BYTES_MAX,
             snapshot_bytes_per_second: None,
             disable_cli: false,
             enable_metrics: true,

@@ -8,7 +8,7 @@ use kontiki_codec::payloads;
 use kontiki_raft::ProposeError;
 use kontiki_types::{Moment, Position, Term, limits};
 
-use super::{Group, Waiting};
+use super::{Group, Proposal, Waiting};
 use crate::Token;
 use crate::effect::{Effects, Refused};
 
@@ -18,9 +18,12 @@ impl Group {
             return;
         }
         let mut proposals = std::mem::take(&mut self.proposals);
+        let framed = |proposal: &Proposal| payloads::framed_len(proposal.payload.len());
+        // Exactly as much as is needed: the entry may stay in memory for long.
+        let mut room = proposals.iter().map(framed).sum::<usize>();
         let mut rest = proposals.drain(..).peekable();
         while let Some(first) = rest.next() {
-            let mut builder = payloads::Builder::default();
+            let mut builder = payloads::Builder::with_capacity(room.min(limits::ENTRY_BYTES_MAX));
             let mut tokens = vec![first.token];
             let mut bytes = first.payload.len();
             builder.push(&first.payload);
@@ -32,6 +35,7 @@ impl Group {
                 bytes += next.payload.len();
                 tokens.push(next.token);
             }
+            room -= builder.bytes();
             let entry = Waiting { position: Position::ZERO, bytes, tokens };
             self.propose_entry(builder.finish(), first.expected_term, entry, now, effects);
         }

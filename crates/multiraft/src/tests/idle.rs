@@ -28,7 +28,10 @@ struct Idle {
 
 impl Idle {
     fn new() -> Self {
-        let config = ShardConfig { tell_committed: true, ..ShardConfig::default() };
+        Self::within(&ShardConfig { tell_committed: true, ..ShardConfig::default() })
+    }
+
+    fn within(config: &ShardConfig) -> Self {
         let mut shards = BTreeMap::new();
         for store in 1..=3 {
             let mut shard = Shard::new(config.clone());
@@ -150,4 +153,26 @@ fn a_request_wakes_its_group_and_is_told_that_it_is_committed() {
     assert_eq!(idle.awake(), 1);
     idle.pass(Duration::from_secs(5));
     assert_eq!((idle.committed.len(), idle.awake()), (1, 0));
+}
+
+/// The most that a shard keeps in memory after 2,000 bytes were written to every group.
+fn cached_within(cache_bytes_all: usize) -> usize {
+    let mut idle = Idle::within(&ShardConfig { cache_bytes_all, ..ShardConfig::default() });
+    idle.pass(Duration::from_secs(3));
+    for group in (1..=GROUPS).map(RegionId) {
+        let leader = idle.leader(group).expect("it has a leader");
+        let shard = idle.shards.get_mut(&leader).expect("it is here");
+        let (payload, token) = (Bytes::from(vec![7; 2000]), Token(group.0));
+        shard.on_event(Event::Propose { group, payload, token, expected_term: None }, idle.now);
+        idle.settle();
+    }
+    let cached = |shard: &Shard| shard.nodes().map(|(_, node)| node.cached_bytes()).sum();
+    idle.shards.values().map(cached).max().expect("there are shards")
+}
+
+#[test]
+fn all_groups_share_one_budget_of_entries_in_memory() {
+    let (unbounded, bounded) = (cached_within(usize::MAX), cached_within(100_000));
+    assert!(unbounded > 2000 * 300, "{unbounded} bytes");
+    assert!(bounded <= 100_000, "{bounded} bytes");
 }

@@ -263,6 +263,7 @@ impl Machine {
             sync_engine_every_bytes: options.sync_engine_every_bytes,
             retain_bytes: options.retain_bytes,
             retain_bytes_max: options.retain_bytes_max,
+            cache_bytes_all: options.cache_bytes_all,
             ..ShardConfig::default()
         });
         let now = self.clock.local(env.now);
