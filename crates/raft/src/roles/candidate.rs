@@ -3,7 +3,8 @@
 //! Entered after a won pre-vote or when the leader hands over. Requests wait until term and own
 //! vote are durable, and so does the own vote: else a peer that crashed could come back, vote for
 //! another in the same term, and the grants it left behind would elect it with a log the crash
-//! has shortened (jraft#1245). Leaves by winning, by losing, by hearing a leader or a newer term,
+//! has shortened (jraft#1245). Only the target of a transfer does not wait, when all of its log is
+//! durable: see `docs/design/0006-vote-of-a-transfer.md`. Leaves by winning, by losing, by hearing a leader or a newer term,
 //! or by timing out.
 
 use std::collections::BTreeMap;
@@ -25,14 +26,18 @@ pub(crate) struct Candidate {
     pub(crate) deadline: Moment,
 }
 
-/// Enter the next term, vote for ourselves, ask everyone once that is durable.
+/// Enter the next term, vote for ourselves, ask everyone.
 pub(crate) fn enter(shared: &mut Shared, occasion: Occasion, now: Moment) -> Candidate {
     assert!(election::may_campaign(shared), "{} may not campaign", shared.config.id);
     shared.set_term(shared.term().next());
     shared.set_vote(shared.config.id);
     let body = Body::Vote { last: shared.log.last(), transfer: occasion == Occasion::Transfer };
     assert!(!shared.durability.is_ballot_durable(), "the ballot changed just now");
-    election::ask_voters(shared, |shared, to| shared.send_after_ballot(to, body.clone()));
+    if occasion == Occasion::Transfer && shared.is_log_durable() {
+        election::ask_voters(shared, |shared, to| shared.send(to, body.clone()));
+    } else {
+        election::ask_voters(shared, |shared, to| shared.send_after_ballot(to, body.clone()));
+    }
     Candidate { votes: BTreeMap::new(), deadline: shared.election_deadline(now) }
 }
 
