@@ -40,6 +40,10 @@ pub enum Durability {
     Snapshots,
 }
 
+/// The log is told what is committed after so many entries: a restart hears of the rest from its
+/// leader, and a record for each entry costs as much as the entry where a thousand groups write.
+const HINT_EVERY_ENTRIES: u64 = 64;
+
 /// Why an heir without a vote takes no full part.
 const REFILLED: &str = "it is refilled from its peers and has no vote yet";
 
@@ -82,6 +86,8 @@ pub(crate) struct Group {
     gated: VecDeque<(Seq, Outbound)>,
     /// Term and vote last handed to the log.
     ballot: (Term, Option<PeerId>),
+    /// Commit hint last handed to the log.
+    hinted: Index,
     /// Newest operation that is durable.
     durable: Seq,
     /// Last entry handed to the applier.
@@ -128,6 +134,7 @@ impl Group {
             in_flight: VecDeque::new(),
             gated: VecDeque::new(),
             ballot,
+            hinted: Index(0),
             durable: Seq(0),
             dispatched: applied,
             applied,
@@ -375,7 +382,11 @@ impl Group {
             let (meta, keep_tail) = (snapshot.meta, snapshot.keep_tail);
             records.list.push(Record::Snapshot { group, meta, keep_tail });
         }
-        if let Some(HardState { term, vote, .. }) = op.hard_state
+        let news = op.hard_state.filter(|state| {
+            let is_ballot = self.ballot != (state.term, state.vote);
+            is_ballot || state.commit.0 >= self.hinted.0 + HINT_EVERY_ENTRIES
+        });
+        if let Some(HardState { term, vote, .. }) = news
             && self.ballot != (term, vote)
         {
             // A task too large for one frame may survive a crash in part, and a store whose log
@@ -390,7 +401,8 @@ impl Group {
         if !op.entries.is_empty() {
             records.list.push(Record::Append { group, entries: op.entries });
         }
-        if let Some(state) = op.hard_state.filter(|_| !mutants::is_on(Mutant::HardStateLost)) {
+        if let Some(state) = news.filter(|_| !mutants::is_on(Mutant::HardStateLost)) {
+            self.hinted = state.commit;
             records.list.push(Record::HardState { group, state });
         }
         records.must_sync |= !op.lazy;

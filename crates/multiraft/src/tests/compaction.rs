@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kontiki_log::Record;
 use kontiki_raft::{Config, Notice, Restored};
 use kontiki_types::{
     Entry, EntryKind, HardState, Index, Membership, Moment, PeerId, Position, SnapshotMeta,
@@ -133,4 +134,21 @@ fn what_a_start_applies_again_brings_the_next_sync_nearer() {
     shard.on_event(Event::Applied { group, index: Index(5), bytes }, Moment::ZERO);
     shard.take_effects(Moment::ZERO, &mut effects);
     assert!(effects.sync_engine, "{bytes} bytes were applied again");
+}
+
+#[test]
+fn the_log_is_told_what_is_committed_now_and_then() {
+    let mut stores = stores();
+    stores.write(300);
+    for id in 1..=3 {
+        let commit = stores.store(id).shard.status(GROUP).expect("it is here").commit;
+        let hint = |record: &Record| match record {
+            Record::HardState { state, .. } => Some(state.commit),
+            _ => None,
+        };
+        let hints: Vec<Index> = stores.store(id).records.iter().filter_map(hint).collect();
+        assert!(hints.len() < 20, "store {id}: {} hints of 300 entries", hints.len());
+        let newest = hints.iter().max().expect("there are some");
+        assert!(newest.0 + 70 > commit.0, "store {id} was told {newest} of {commit}");
+    }
 }
