@@ -9,7 +9,9 @@
 //!   and catches up before the next kill.
 //! - **transfer**: the leader is asked to hand over; the figure is the longest time in which no
 //!   writer at all was acknowledged, from the order until the new leader has served for a while.
+//!   Beside it stands what a sync cost at that time ([`probe`]).
 
+mod probe;
 mod writers;
 
 use std::path::PathBuf;
@@ -27,6 +29,7 @@ use crate::samples::Samples;
 use crate::systems::kontiki_cluster::find_binary;
 use crate::systems::kontiki_stores::Stores;
 use crate::workload::{below, key, rng};
+use probe::Probe;
 use writers::Writers;
 
 /// Stores of the cluster.
@@ -70,7 +73,11 @@ struct Report {
     election_timeout_ms: u64,
     kill_p50_ms: f64,
     kill_p99_ms: f64,
+    transfer_p50_ms: f64,
     transfer_p99_ms: f64,
+    /// What one sync cost while leaders handed over.
+    sync_p50_ms: f64,
+    sync_p99_ms: f64,
     failed_requests: u64,
 }
 
@@ -93,6 +100,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     let writers = Writers::start(&client, args.writers);
     let mut scene = Scene { stores, client, writers, rng: rng(1, 1) };
 
+    let probe = Probe::start(&dir)?;
     let mut transfers = Samples::default();
     for n in 1..=args.transfers {
         let took = scene.transfer().await.with_context(|| format!("transfer {n}"))?;
@@ -100,6 +108,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     }
     transfers.sort();
     print("transfer", &transfers);
+    let syncs = probe.stop()?;
+    print("sync meanwhile", &syncs);
     let mut kills = Samples::default();
     for n in 1..=args.kills {
         let took = scene.kill().await.with_context(|| format!("kill {n}"))?;
@@ -114,7 +124,10 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         election_timeout_ms: args.election_timeout_ms,
         kill_p50_ms: kills.quantile_ms(0.5),
         kill_p99_ms: kills.quantile_ms(0.99),
+        transfer_p50_ms: transfers.quantile_ms(0.5),
         transfer_p99_ms: transfers.quantile_ms(0.99),
+        sync_p50_ms: syncs.quantile_ms(0.5),
+        sync_p99_ms: syncs.quantile_ms(0.99),
         failed_requests: failed.count,
     };
     println!("{}", serde_json::to_string(&report)?);
