@@ -2,10 +2,10 @@
 //!
 //! Entered after a won pre-vote or when the leader hands over. Requests wait until term and own
 //! vote are durable, and so does the own vote: else a peer that crashed could come back, vote for
-//! another in the same term, and the grants it left behind would elect it with a log the crash
-//! has shortened (jraft#1245). Only the target of a transfer does not wait, when all of its log is
-//! durable: see `docs/design/0006-vote-of-a-transfer.md`. Leaves by winning, by losing, by hearing a leader or a newer term,
-//! or by timing out.
+//! another in the same term, and the grants it left behind would elect it with a log the crash has
+//! shortened (jraft#1245). Only the target of a transfer does not wait, when all of its log is
+//! durable: see `docs/design/0006-vote-of-a-transfer.md`. Leaves by winning, by losing, by hearing
+//! a leader or a newer term, or by timing out.
 
 use std::collections::BTreeMap;
 

@@ -165,13 +165,18 @@ impl GroupFacts {
         message: &Message,
     ) -> Judged {
         match &message.body {
+            // The target of a transfer may ask before it has voted (docs/design/0006).
+            Body::Vote { transfer: true, .. } if !has_voted(owed, message) => Ok(()),
             Body::Vote { .. } => self.on_vote(message.term, message.from, message.from),
             Body::VoteReply { granted: true } => {
                 self.on_vote(message.term, message.from, message.to)
             }
             Body::AppendReply { outcome: AppendOutcome::Accepted { matched }, .. } => {
                 let last = owed.map_or(Index(0), ShadowLog::last_index);
-                if last < *matched {
+                // What waited for the frame that forgets its replica leaves with it. The replica
+                // was removed: nobody counts it any more.
+                let is_gone = !self.own.contains_key(&store);
+                if last < *matched && !is_gone {
                     let what =
                         format!("{store} acknowledges {matched}, its disk owes up to {last}");
                     return Err(broken(Rule::AckDurable, what));
@@ -403,6 +408,12 @@ fn equal(
         return Err(broken(Rule::ReplicasEqual, what));
     }
     Ok(())
+}
+
+/// The disk holds the sender's vote for itself in the term of this message.
+fn has_voted(owed: Option<&ShadowLog>, message: &Message) -> bool {
+    let ballot = owed.map(|log| (log.hard.term, log.hard.vote));
+    ballot == Some((message.term, Some(message.from)))
 }
 
 fn offset(index: Index) -> usize {
