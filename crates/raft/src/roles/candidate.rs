@@ -4,7 +4,7 @@
 //! vote are durable, and so does the own vote: else a peer that crashed could come back, vote for
 //! another in the same term, and the grants it left behind would elect it with a log the crash has
 //! shortened (jraft#1245). Only the target of a transfer does not wait, when all of its log is
-//! durable: see `docs/design/0006-vote-of-a-transfer.md`. Leaves by winning, by losing, by hearing
+//! durable: see `docs/design/0007-vote-of-a-transfer.md`. Leaves by winning, by losing, by hearing
 //! a leader or a newer term, or by timing out.
 
 use std::collections::BTreeMap;
