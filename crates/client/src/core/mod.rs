@@ -53,7 +53,7 @@ use refresh::Refresh;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
     /// How long a batch may stay unanswered before its requests are tried elsewhere. Doubles with
-    /// every try of a call that ended so.
+    /// every try of a call that the same store left unanswered.
     pub attempt_timeout: Duration,
     /// Seed of client ids and jitter. Two clients with one seed would share their session: draw it
     /// from the operating system outside of tests.

@@ -62,7 +62,7 @@ impl<W> Core<W> {
             return None;
         };
         let body = self.body(&sent, region, kind, now);
-        let expires_at = self.put_in_flight(&sent, now);
+        let expires_at = self.put_in_flight(&sent, store, now);
         let id = self.next_batch;
         self.next_batch += 1;
         let lane = self.lanes.get_mut(&store).expect("a group comes from a lane");
@@ -111,14 +111,14 @@ impl<W> Core<W> {
     }
 
     /// Marks the calls, and tells when they are tried elsewhere.
-    fn put_in_flight(&mut self, calls: &[CallKey], now: Moment) -> Moment {
-        let mut timeout_count = 0;
+    fn put_in_flight(&mut self, calls: &[CallKey], store: StoreId, now: Moment) -> Moment {
+        let mut unanswered_count = 0;
         for &key in calls {
             let call = self.calls.get_mut(key).expect("checked while building");
             call.in_flight = true;
-            timeout_count = timeout_count.max(call.timeout_count);
+            unanswered_count = unanswered_count.max(call.unanswered_count(store));
         }
-        let patience = 1 << timeout_count.min(TIMEOUT_DOUBLINGS_MAX);
+        let patience = 1 << unanswered_count.min(TIMEOUT_DOUBLINGS_MAX);
         now + self.config.attempt_timeout.max(Duration::from_millis(1)) * patience
     }
 }

@@ -39,6 +39,7 @@ impl<W> Core<W> {
 
     /// A stream to a store could not be opened. Others are asked first for a while.
     pub fn on_down(&mut self, store: StoreId, now: Moment) {
+        self.calls.forgive(store);
         self.leave(store, DOWN_PAUSE, &Failure::ConnectionLost, now);
     }
 
@@ -104,7 +105,7 @@ impl<W> Core<W> {
             }
             self.cache.distrust(batch.region, store);
             self.refresh.want(now);
-            self.fail_unanswered(batch.calls, &Failure::NoAnswer, now);
+            self.fail_unanswered(store, batch.calls, &Failure::NoAnswer, now);
         }
     }
 
@@ -115,17 +116,25 @@ impl<W> Core<W> {
         self.refresh.want(now);
         for batch in sent {
             self.cache.distrust(batch.region, store);
-            self.fail_unanswered(batch.calls, failure, now);
+            self.fail_unanswered(store, batch.calls, failure, now);
         }
         for key in not_sent {
             self.fail(key, Failure::NotSent, now);
         }
     }
 
-    fn fail_unanswered(&mut self, calls: Vec<CallKey>, failure: &Failure, now: Moment) {
+    fn fail_unanswered(
+        &mut self,
+        store: StoreId,
+        calls: Vec<CallKey>,
+        failure: &Failure,
+        now: Moment,
+    ) {
         for key in calls {
-            if let Some(call) = self.calls.get_mut(key) {
-                call.timeout_count += u32::from(*failure == Failure::NoAnswer);
+            if let Some(call) = self.calls.get_mut(key)
+                && *failure == Failure::NoAnswer
+            {
+                call.on_unanswered(store);
             }
             self.fail(key, failure.clone(), now);
         }
