@@ -147,6 +147,15 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// Where the next frame goes: the file, and the offset in it.
+    ///
+    /// # Panics
+    /// Never: an open log has a segment that it writes.
+    pub fn position(&self) -> (String, u64) {
+        let active = self.segments.active().expect("an open log has an active segment");
+        (name::segment(active.header.number), active.offset)
+    }
+
     /// How many segments the pool lacks. Ask after a sync.
     pub fn wants_segments(&self) -> usize {
         if self.poisoned || self.segments.is_requested() || !self.active_is_synced() {

@@ -58,7 +58,7 @@ fn some_seeds_keep_every_rule() {
 #[test]
 fn with_most_disks_damaged_a_cluster_stops_and_does_not_lie() {
     let mut marks = Marks::default();
-    for seed in 0..20 {
+    for seed in 0..40 {
         let report = run(lying(seed), None);
         assert_eq!(report.violation, None, "seed {seed}");
         marks.merge(&report.marks);

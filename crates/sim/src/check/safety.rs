@@ -110,8 +110,8 @@ impl Safety {
         self.on_power_off(store);
         let shadow = self.shadows.entry(store).or_default();
         for group in lost {
-            shadow.lose(*group);
-            self.groups.entry(*group).or_default().on_lost(store);
+            let lost = shadow.lose(*group);
+            self.groups.entry(*group).or_default().on_damaged(store, lost);
         }
         shadow
             .on_recovered(found)

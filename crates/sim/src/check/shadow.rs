@@ -204,11 +204,12 @@ impl Shadow {
     }
 
     /// What was written of a group is lost, and the log knows it: it owes nothing of it any more.
-    pub fn lose(&mut self, lost: RegionId) {
-        self.owed.remove(&lost);
+    /// Gives what it owed.
+    pub fn lose(&mut self, lost: RegionId) -> Option<ShadowLog> {
         for written in &mut self.written {
             written.changes.retain(|(group, _)| *group != lost);
         }
+        self.owed.remove(&lost)
     }
 
     /// The log gave this back after a crash. Tells how many unsynced frames survived.

@@ -5,6 +5,8 @@
 //! stores may be damaged is a budget of the run ([`crate::env::Env::may_rot`]), for no protocol
 //! survives the loss of a majority.
 
+use std::cmp::Ordering;
+
 use kontiki_log::simdisk::{Effect, Operation, SECTOR_BYTES};
 
 use crate::env::Env;
@@ -139,21 +141,16 @@ impl Machine {
         }
     }
 
-    /// Damages a place that the log itself says to be durable: where it has been at rest since, or
-    /// in a segment before the one it writes. Damage behind that cannot be told from a write that
-    /// a crash tore.
+    /// Damages a place that the log itself says to be durable. Damage behind that cannot be told
+    /// from a write that a crash tore.
     fn rot(&mut self, env: &mut Env) {
-        let rests = self.running.as_ref().is_some_and(|running| running.writer.is_at_rest());
         let mut files: Vec<_> = self.log_disk.names();
-        files.retain(|name| self.used_bytes(name) > 0);
-        if !rests {
-            files.pop();
-        }
+        files.retain(|name| self.noted_bytes(name) > 0);
         if files.is_empty() || !env.may_rot(self.id) {
             return;
         }
         let name = self.rng.pick(&files).clone();
-        let offset = self.rng.below(self.used_bytes(&name));
+        let offset = self.rng.below(self.noted_bytes(&name));
         env.tell(format_args!("{}: {name} rots at {offset}", self.id));
         env.marks.hit(Mark::DiskRotted);
         if self.rng.chance(700) {
@@ -166,9 +163,16 @@ impl Machine {
         self.ailments.is_rotten = true;
     }
 
-    /// Bytes of a file up to the last one that is not zero.
-    fn used_bytes(&self, name: &str) -> u64 {
-        let contents = self.log_disk.contents(name).unwrap_or_default();
+    /// Bytes of a file that a durable frame says to be durable, up to the last that is not zero.
+    fn noted_bytes(&self, name: &str) -> u64 {
+        let Some((newest, end)) = &self.noted else { return 0 };
+        let end = match name.cmp(newest) {
+            Ordering::Less => usize::MAX,
+            Ordering::Equal => usize::try_from(*end).expect("an offset in memory"),
+            Ordering::Greater => 0,
+        };
+        let mut contents = self.log_disk.contents(name).unwrap_or_default();
+        contents.truncate(end);
         contents.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1)
     }
 }

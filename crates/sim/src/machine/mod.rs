@@ -78,6 +78,8 @@ pub struct Machine {
     is_buried: bool,
     /// What is wrong with its disks.
     ailments: Ailments,
+    /// Up to where a durable frame of the log says that it is durable: file and offset.
+    noted: Option<(String, u64)>,
 }
 
 pub use disk::DiskFault;
@@ -102,6 +104,7 @@ impl Machine {
             has_stopped: false,
             is_buried: false,
             ailments: Ailments::default(),
+            noted: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! As in production, one frame and one sync for all tasks that wait, then the messages that waited
 //! for it, then word to the shard. Segments are made ready and removed apart from it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use kontiki_log::{
@@ -21,6 +22,8 @@ use super::Machine;
 
 /// When nothing was logged for this long, the log notes that all of it is durable.
 const REST_AFTER: Duration = Duration::from_millis(200);
+/// Writes that are remembered; far more than can wait for one sync.
+const WRITES_KEPT: usize = 64;
 /// Mean time of the preparation of a segment.
 const SEGMENT_MEAN: Duration = Duration::from_millis(5);
 
@@ -47,6 +50,8 @@ pub(super) struct Writer {
     preparing: Option<SegmentRequest>,
     prepared: Vec<Prepared<File>>,
     removable: Vec<String>,
+    /// The newest writes.
+    written: VecDeque<Written>,
     /// Records held back by a mutant.
     late: Vec<Record>,
 }
@@ -67,15 +72,29 @@ impl Writer {
             preparing: None,
             prepared: Vec::new(),
             removable: Vec::new(),
+            written: VecDeque::new(),
             late: Vec::new(),
         }
     }
 }
 
+/// A write of this life, as the log stood after it.
+struct Written {
+    /// Its last frame.
+    frame: u64,
+    /// The newest frame that it says to be durable.
+    noted: u64,
+    /// Where it ends: file and offset.
+    end: (String, u64),
+}
+
 impl Writer {
-    /// Everything is durable, and the log says so.
-    pub(super) fn is_at_rest(&self) -> bool {
-        !self.is_restless && !self.is_syncing && self.queued.is_empty()
+    /// Up to where a frame that is durable says that everything is: file and offset.
+    fn noted(&self) -> Option<(String, u64)> {
+        let durable = self.log.stats().synced_frame;
+        let newest = self.written.iter().rfind(|written| written.frame <= durable)?;
+        let last = self.written.iter().rfind(|written| written.frame <= newest.noted)?;
+        Some(last.end.clone())
     }
 }
 
@@ -134,8 +153,16 @@ impl Machine {
         writer.is_compacted |= records.iter().any(|r| matches!(r, Record::Compact { .. }));
         writer.is_restless = true;
         let newest = writer.newest.expect("a task was queued");
+        let noted = writer.log.stats().synced_frame;
         match writer.log.write(&records) {
-            Ok(stats) => env.safety.on_written(self.id, newest, stats.frames),
+            Ok(stats) => {
+                let (frame, end) = (writer.log.stats().last_frame, writer.log.position());
+                writer.written.push_back(Written { frame, noted, end });
+                if writer.written.len() > WRITES_KEPT {
+                    writer.written.pop_front();
+                }
+                env.safety.on_written(self.id, newest, stats.frames);
+            }
             Err(error) => {
                 env.safety.on_write_failed(self.id, newest);
                 return self.fatal(&format!("log write: {error}"), env);
@@ -177,6 +204,8 @@ impl Machine {
             }
             let judged = env.safety.on_synced(self.id);
             env.judge(judged);
+            let noted = self.running().writer.noted();
+            self.noted = noted.or(self.noted.take());
         }
         let writer = &mut self.running().writer;
         (writer.is_syncing, writer.must_sync) = (false, false);
