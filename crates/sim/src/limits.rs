@@ -14,6 +14,8 @@ pub const HAPPENINGS_PER_SECOND_MAX: u64 = 300_000;
 /// Operations on one register key before the workload turns to a fresh key: the linearizability
 /// search is exponential in the worst case and quick for short histories.
 pub const KEY_OPERATIONS_MAX: u64 = 250;
+/// Elements of a set before the workload turns to a fresh one: far fewer than one page of a scan.
+pub const SET_ELEMENTS_MAX: u64 = 50;
 /// Configurations the linearizability search may remember per key.
 pub const SEARCH_BUDGET: usize = 400_000;
 /// Longest a pending operation may take once every fault is gone.
@@ -32,5 +34,6 @@ pub const CHUNK_TIMEOUT: Duration = Duration::from_secs(2);
 pub const OPERATIONS_PER_MINUTE_MIN: u64 = 20;
 
 const _: () = assert!(GROUPS_MAX < 100);
+const _: () = assert!(SET_ELEMENTS_MAX < kontiki_types::limits::SCAN_ROWS_MAX as u64);
 // The final reads of a key must fit its history.
 const _: () = assert!(KEY_OPERATIONS_MAX < 1000);

@@ -135,6 +135,8 @@ marks! {
     ConnectionReset = "client connection reset",
     /// A client crashed and came back as another.
     ClientCrashed = "client crashed",
+    /// A whole set was read that holds something.
+    SetRead = "set read as a whole",
     /// A read was confirmed on a follower.
     FollowerRead = "read confirmed on a follower",
     /// A read could not be confirmed.

@@ -66,6 +66,8 @@ pub struct WorkloadOptions {
     pub counters: u64,
     /// Operations that are reads, per mille.
     pub reads: u64,
+    /// Operations on sets, per mille: additions, and reads of a whole set.
+    pub sets: u64,
     /// Reads that go to any replica instead of the leader, per mille.
     pub follower_reads: u64,
     /// Reads confirmed by the lease of the leader, per mille of those the simulator's own stores
@@ -312,6 +314,7 @@ impl WorkloadOptions {
             key_slots: rng.range(2..8),
             counters: rng.range(1..3),
             reads: rng.range(200..700),
+            sets: *rng.fork("sets").pick(&[0, 100, 100, 400]),
             follower_reads: *rng.pick(&[0, 300, 1000]),
             lease_reads: *rng.fork("lease").pick(&[0, 300, 1000]),
             value_bytes_max: *rng.pick(&[1, 100, 100, 3000]),

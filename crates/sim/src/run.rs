@@ -147,7 +147,8 @@ fn read_all(world: &mut World) {
     let last = regions.iter().map(|region| Plan::Write(vec![Change::last(region.id)]));
     let registers = world.workload.keys().map(|key| Plan::Get { key });
     let counters = (0..counters).map(|counter| Plan::ReadCounter { counter });
-    for (number, plan) in last.chain(registers).chain(counters).enumerate() {
+    let sets = world.workload.sets().map(|set| Plan::ReadSet { set });
+    for (number, plan) in last.chain(registers).chain(counters).chain(sets).enumerate() {
         let client = number % plans.len();
         plans[client].push(plan);
     }

@@ -40,6 +40,9 @@ pub enum Rule {
     Linearizable,
     /// Acknowledged increments are counted, each once.
     ExactlyOnce,
+    /// A read of a whole set holds what was added before it or seen by a read before it, and
+    /// nothing that nobody had added.
+    SetIsWhole,
     /// An answer is of the kind its request allows.
     AnswerForm,
     /// Without faults every operation ends and replicas converge, in bounded time.
@@ -61,6 +64,7 @@ impl Rule {
             self,
             Self::Linearizable
                 | Self::ExactlyOnce
+                | Self::SetIsWhole
                 | Self::AnswerForm
                 | Self::Liveness
                 | Self::ReplicasEqual

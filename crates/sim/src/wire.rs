@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use kontiki_client::admin::Routes;
-use kontiki_client::ask::{Answer as BatchAnswer, Outgoing};
+use kontiki_client::ask::{Answer as BatchAnswer, Found, Outgoing, Read};
 use kontiki_types::{Epoch, Outcome, Region, RegionId, StoreId, WriteBatch};
 
 /// A packet.
@@ -114,10 +114,10 @@ pub enum SnapshotPart {
 pub enum Ask {
     /// Change something.
     Write(WriteBatch),
-    /// The value of a key, linearizable, from whichever replica is asked.
-    Get {
-        /// The full key.
-        key: Bytes,
+    /// A key or a range, linearizable, from whichever replica is asked.
+    Read {
+        /// What.
+        read: Read,
         /// The epoch the client routed by.
         epoch: Epoch,
         /// A follower may answer too.
@@ -130,8 +130,8 @@ pub enum Ask {
 pub enum Answer {
     /// What became of each command.
     Outcomes(Vec<Outcome>),
-    /// The value read.
-    Value(Option<Bytes>),
+    /// What was read.
+    Found(Found),
     /// Ask another store; nothing was proposed.
     NotLeader(Option<StoreId>),
     /// Ask again a little later; nothing was proposed.

@@ -1,10 +1,14 @@
 //! The book of a run: what clients asked and were told, and the verdict over it.
 //!
-//! Clients write into it as they go. It knows the two kinds of keys: registers, judged by the
-//! linearizability search, and counters, incremented by read and swap, judged by sums. Times are
-//! numbers of happenings, which never tie.
+//! Clients write into it as they go. It knows three kinds of keys: registers, judged by the
+//! linearizability search; counters, incremented by read and swap, judged by sums; and the elements
+//! of sets, put once and read by scans of the whole set, judged by what a read must hold and may
+//! hold. Times are numbers of happenings, which never tie.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use kontiki_testkit::counter::{Addition, CounterHistory};
+use kontiki_testkit::set::SetHistory;
 use kontiki_testkit::{History, OpId, Operation, Outcome, Verdict};
 
 use crate::limits::SEARCH_BUDGET;
@@ -15,15 +19,25 @@ use crate::violation::{Rule, Violation};
 pub struct Book {
     registers: History<String>,
     counters: Vec<CounterHistory>,
-    /// Increments under way: which counter and when they were sent.
-    increments: Vec<Option<(usize, u64)>>,
-    /// Operations that ended well, of either kind.
+    sets: BTreeMap<String, SetHistory<u64>>,
+    /// Additions under way, and when they were sent.
+    additions: Vec<Option<(Added, u64)>>,
+    /// Operations that ended well, of any kind.
     ok_count: u64,
 }
 
-/// Names an increment under way.
+/// What is added once, if at all.
+#[derive(Clone, Debug)]
+pub enum Added {
+    /// One, to a counter.
+    One(usize),
+    /// An element, to a set.
+    Element(String, u64),
+}
+
+/// Names an addition under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct IncrementId(usize);
+pub struct AdditionId(usize);
 
 impl Book {
     /// An empty book.
@@ -31,7 +45,8 @@ impl Book {
         Self {
             registers: History::new(),
             counters: vec![CounterHistory::default(); counter_count],
-            increments: Vec::new(),
+            sets: BTreeMap::new(),
+            additions: Vec::new(),
             ok_count: 0,
         }
     }
@@ -52,19 +67,32 @@ impl Book {
         self.registers.fail(id);
     }
 
-    /// A swap that adds one to a counter was sent.
-    pub fn begin_increment(&mut self, counter: usize, at: u64) -> IncrementId {
-        self.increments.push(Some((counter, at)));
-        IncrementId(self.increments.len() - 1)
+    /// A write that adds something was sent.
+    pub fn begin_addition(&mut self, added: Added, at: u64) -> AdditionId {
+        self.additions.push(Some((added, at)));
+        AdditionId(self.additions.len() - 1)
     }
 
     /// It took effect, or certainly did not. One that never ends counts as unknown.
-    pub fn end_increment(&mut self, id: IncrementId, is_applied: bool, at: u64) {
-        let begun = self.increments[id.0].take();
-        let (counter, invoked_at) = begun.expect("an increment ends once");
-        let end = if is_applied { Addition::Ok(at) } else { Addition::Fail };
-        self.counters[counter].add(1, invoked_at, end);
+    pub fn end_addition(&mut self, id: AdditionId, is_applied: bool, at: u64) {
+        let (added, invoked_at) = self.additions[id.0].take().expect("an addition ends once");
+        self.add(added, invoked_at, if is_applied { Addition::Ok(at) } else { Addition::Fail });
         self.ok_count += u64::from(is_applied);
+    }
+
+    fn add(&mut self, added: Added, invoked_at: u64, end: Addition) {
+        match added {
+            Added::One(counter) => self.counters[counter].add(1, invoked_at, end),
+            Added::Element(set, element) => {
+                self.sets.entry(set).or_default().add(element, invoked_at, end);
+            }
+        }
+    }
+
+    /// A whole set was read.
+    pub fn read_set(&mut self, set: &str, elements: BTreeSet<u64>, invoked_at: u64, at: u64) {
+        self.sets.entry(set.to_owned()).or_default().read(elements, invoked_at, at);
+        self.ok_count += 1;
     }
 
     /// A counter was read.
@@ -87,8 +115,14 @@ impl Book {
     /// # Errors
     /// The first broken rule.
     pub fn check(&mut self) -> Result<(), Violation> {
-        for (counter, invoked_at) in self.increments.drain(..).flatten() {
-            self.counters[counter].add(1, invoked_at, Addition::Unknown);
+        for (added, invoked_at) in std::mem::take(&mut self.additions).into_iter().flatten() {
+            self.add(added, invoked_at, Addition::Unknown);
+        }
+        for (name, set) in &self.sets {
+            set.check().map_err(|violation| Violation {
+                rule: Rule::SetIsWhole,
+                what: format!("set {name}: {violation}"),
+            })?;
         }
         for (number, counter) in self.counters.iter().enumerate() {
             counter.check().map_err(|violation| Violation {

@@ -10,6 +10,6 @@ mod memberships;
 pub mod safety;
 pub mod shadow;
 
-pub use history::{Book, IncrementId};
+pub use history::{Added, AdditionId, Book};
 pub use safety::Safety;
 pub use shadow::{Logs, ShadowLog};

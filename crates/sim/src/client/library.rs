@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_client::admin::Routes;
-use kontiki_client::ask::{Ask, Got, Read};
+use kontiki_client::ask::{Ask, Found, Got};
 use kontiki_client::core::{Config, Core};
 use kontiki_client::{Error, ReadMode};
 use kontiki_testkit::Rng;
@@ -77,6 +77,7 @@ impl Library {
             Plan::ReadCounter { counter } => {
                 self.add(Pending::counter_read(counter, false, env), env);
             }
+            Plan::ReadSet { set } => self.add(Pending::set_read(set, false, env), env),
             Plan::Write(changes) => {
                 // The library batches by itself. Of several, only the first one goes on.
                 for (nth, change) in changes.into_iter().enumerate() {
@@ -93,10 +94,8 @@ impl Library {
         self.next_operation += 1;
         let operation = self.next_operation;
         let ask = match &pending.what {
-            What::Get { .. } | What::CounterRead { .. } => {
-                Ask::Read(Read::Get(pending.read_key(env)), ReadMode::Linearizable)
-            }
             What::Write(parts) => Ask::Write(parts.first().expect("one change").command.clone()),
+            _ => Ask::Read(pending.read(env), ReadMode::Linearizable),
         };
         self.open.insert(operation, pending);
         let patience =
@@ -296,13 +295,13 @@ impl Client for Library {
 
 fn answer(got: Got) -> Answer {
     match got {
-        Got::Value(value) => Answer::Value(value),
+        Got::Value(value) => Answer::Found(Found::Value(value)),
+        Got::Rows { rows, rest } => Answer::Found(Found::Rows { rows, more: rest.is_some() }),
         Got::Outcome(outcome) => Answer::Outcomes(vec![outcome]),
         Got::Removed { count, rest: None } => Answer::Outcomes(vec![Outcome::Removed(count)]),
         Got::Removed { rest: Some(rest), .. } => {
             Answer::Invalid(format!("one region, and yet {rest:?} is left to remove"))
         }
-        Got::Rows { .. } => Answer::Invalid("rows for no scan".to_owned()),
     }
 }
 

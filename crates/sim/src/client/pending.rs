@@ -3,20 +3,21 @@
 //! The rules of honest histories live here: an operation is recorded when it is first sent, ends
 //! with the answer of whichever try came back, and stays open for ever when none does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use kontiki_client::ask::{Columns, Direction, Found, Read, Scan};
 use kontiki_testkit::{OpId, Operation, Outcome as Told};
 use kontiki_types::{ClientId, Command, Outcome, Refusal, Region, RegionId, RequestId, StoreId};
 
-use crate::check::IncrementId;
+use crate::check::{Added, AdditionId};
 use crate::cluster::region_of;
 use crate::env::Env;
 use crate::marks::Mark;
 use crate::violation::Rule;
 use crate::wire::Answer;
 
-use super::workload::{Change, counter_key, full};
+use super::workload::{Change, counter_key, element_of, full, set_range};
 
 /// An operation under way.
 #[derive(Debug)]
@@ -60,6 +61,13 @@ pub enum What {
         /// A swap follows.
         is_swapped: bool,
     },
+    /// A read of a whole set.
+    SetRead {
+        /// Which.
+        set: String,
+        /// When it was first sent.
+        invoked_at: u64,
+    },
     /// Writes that travel together.
     Write(Vec<Part>),
 }
@@ -78,7 +86,8 @@ pub struct Part {
 #[derive(Debug)]
 enum Record {
     Registers(Change, Vec<OpId>),
-    Increment(IncrementId),
+    Increment(AdditionId),
+    Element(AdditionId),
 }
 
 /// What an answer means for an operation.
@@ -109,6 +118,13 @@ impl Pending {
         Self::new(what, group, None, env)
     }
 
+    /// A read of a whole set.
+    pub fn set_read(set: String, is_anywhere: bool, env: &mut Env) -> Self {
+        let group = region_of(&set);
+        let what = What::SetRead { set, invoked_at: env.count };
+        Self { is_anywhere, ..Self::new(what, group, None, env) }
+    }
+
     /// A swap that adds one to a counter.
     pub fn counter_swap(
         counter: usize,
@@ -123,7 +139,7 @@ impl Pending {
             expect: value.map(counter_value),
             update: Some(counter_value(value.unwrap_or(0) + 1)),
         };
-        let increment = env.book.begin_increment(counter, env.count);
+        let increment = env.book.begin_addition(Added::One(counter), env.count);
         let record = Record::Increment(increment);
         let what = What::Write(vec![Part { request, command, record }]);
         Self::new(what, region_of(&key), Some(session), env)
@@ -139,14 +155,10 @@ impl Pending {
     ) -> Self {
         let group = changes.first().expect("some changes").group();
         let numbered = (first.0..).map(RequestId).zip(changes);
-        let parts = numbered.map(|(request, change)| {
-            let command = change.command();
-            let operations = operations(&change);
-            let records = operations
-                .into_iter()
-                .map(|(key, operation)| env.book.invoke(client, &key, operation, env.count))
-                .collect();
-            Part { request, command, record: Record::Registers(change, records) }
+        let parts = numbered.map(|(request, change)| Part {
+            request,
+            command: change.command(),
+            record: record(change, client, env),
         });
         let parts = parts.collect();
         Self::new(What::Write(parts), group, Some(session), env)
@@ -170,7 +182,7 @@ impl Pending {
     pub fn fail(&self, env: &mut Env) {
         match &self.what {
             What::Get { record, .. } => env.book.fail(*record),
-            What::CounterRead { .. } => {}
+            What::CounterRead { .. } | What::SetRead { .. } => {}
             What::Write(parts) => {
                 for part in parts {
                     match &part.record {
@@ -179,8 +191,8 @@ impl Pending {
                                 env.book.fail(record);
                             }
                         }
-                        Record::Increment(increment) => {
-                            env.book.end_increment(*increment, false, env.count);
+                        Record::Increment(addition) | Record::Element(addition) => {
+                            env.book.end_addition(*addition, false, env.count);
                         }
                     }
                 }
@@ -188,14 +200,20 @@ impl Pending {
         }
     }
 
-    /// The key of a read.
+    /// What a read asks.
     ///
     /// # Panics
     /// When it is a write.
-    pub fn read_key(&self, env: &Env) -> Bytes {
+    pub fn read(&self, env: &Env) -> Read {
         match &self.what {
-            What::Get { key, .. } => full(key),
-            What::CounterRead { counter, .. } => full(&counter_name(*counter, env)),
+            What::Get { key, .. } => Read::Get(full(key)),
+            What::CounterRead { counter, .. } => Read::Get(full(&counter_name(*counter, env))),
+            What::SetRead { set, .. } => Read::Scan(Scan {
+                range: set_range(set),
+                direction: Direction::Forward,
+                row_limit: 0,
+                columns: Columns::Keys,
+            }),
             What::Write(_) => panic!("{self:?} is no read"),
         }
     }
@@ -204,7 +222,7 @@ impl Pending {
     pub fn lowest_request(&self) -> Option<RequestId> {
         match &self.what {
             What::Write(parts) => parts.iter().map(|part| part.request).min(),
-            What::Get { .. } | What::CounterRead { .. } => None,
+            _ => None,
         }
     }
 
@@ -231,12 +249,22 @@ impl Pending {
         env: &mut Env,
     ) -> Ended {
         match (&self.what, answer) {
-            (What::Get { key, record }, Answer::Value(value)) => {
+            (What::Get { key, record }, Answer::Found(Found::Value(value))) => {
                 remember(seen, key, value.as_ref());
                 env.book.ok(*record, Told::Value(value), env.count);
                 Ended::Yes
             }
-            (&What::CounterRead { counter, invoked_at, is_swapped }, Answer::Value(value)) => {
+            (
+                What::SetRead { set, invoked_at },
+                Answer::Found(Found::Rows { rows, more: false }),
+            ) => {
+                on_set(set, *invoked_at, &rows, env);
+                Ended::Yes
+            }
+            (
+                &What::CounterRead { counter, invoked_at, is_swapped },
+                Answer::Found(Found::Value(value)),
+            ) => {
                 let Some(value) = value.map(|v| parse_counter(&v)) else {
                     env.book.read_counter(counter, 0, invoked_at, env.count);
                     return if is_swapped { Ended::Then(counter, None) } else { Ended::Yes };
@@ -257,6 +285,33 @@ impl Pending {
             }
         }
     }
+}
+
+/// A whole set was read.
+fn on_set(set: &str, invoked_at: u64, rows: &[(Bytes, Bytes)], env: &mut Env) {
+    let elements = rows.iter().map(|(key, _)| element_of(set, key));
+    match elements.collect::<Option<BTreeSet<u64>>>() {
+        Some(elements) => {
+            if !elements.is_empty() {
+                env.marks.hit(Mark::SetRead);
+            }
+            env.book.read_set(set, elements, invoked_at, env.count);
+        }
+        None => env.fail(Rule::AnswerForm, format!("no elements of {set}: {rows:?}")),
+    }
+}
+
+/// Records a write that is sent for the first time.
+fn record(change: Change, client: u64, env: &mut Env) -> Record {
+    if let Change::Add(set, element) = change {
+        let added = Added::Element(set, element);
+        return Record::Element(env.book.begin_addition(added, env.count));
+    }
+    let operations = operations(&change).into_iter();
+    let records =
+        operations.map(|(key, operation)| env.book.invoke(client, &key, operation, env.count));
+    let records = records.collect();
+    Record::Registers(change, records)
 }
 
 fn on_outcomes(
@@ -335,9 +390,10 @@ fn on_outcome(part: &Part, outcome: &Outcome, seen: &mut BTreeMap<String, Bytes>
                 env.book.ok(record, told.clone(), at);
             }
         }
-        (Record::Increment(increment), Outcome::Conditional { applied, .. }) => {
-            env.book.end_increment(*increment, *applied, at);
+        (Record::Increment(addition), Outcome::Conditional { applied, .. }) => {
+            env.book.end_addition(*addition, *applied, at);
         }
+        (Record::Element(addition), Outcome::Done) => env.book.end_addition(*addition, true, at),
         (record, outcome) => {
             env.fail(Rule::AnswerForm, format!("{record:?} was answered by {outcome:?}"));
         }
@@ -359,7 +415,8 @@ fn operations(change: &Change) -> Vec<(String, Operation)> {
         Change::PutIfAbsent(key, value) => {
             vec![(key.clone(), Operation::PutIfAbsent(value.clone()))]
         }
-        Change::HashState(_) => Vec::new(),
+        // The elements of a set are no registers.
+        Change::HashState(_) | Change::Add(..) => Vec::new(),
         Change::Batch(changes) => changes
             .iter()
             .map(|(key, value)| {

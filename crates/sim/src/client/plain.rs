@@ -212,7 +212,7 @@ impl Plain {
             Answer::Invalid(why) => {
                 env.fail(Rule::AnswerForm, format!("a valid request was refused: {why}"));
             }
-            Answer::Value(_) | Answer::Outcomes(_) => self.end(operation, answer, env),
+            Answer::Found(_) | Answer::Outcomes(_) => self.end(operation, answer, env),
         }
     }
 
@@ -254,10 +254,8 @@ impl Plain {
     fn begin(&mut self, plan: Plan, env: &mut Env) {
         let number = self.number as u64;
         let mut pending = match plan {
-            Plan::Get { key } => {
-                let is_anywhere = self.rng.chance(env.options.workload.follower_reads);
-                Pending::get(key, is_anywhere, number, env)
-            }
+            Plan::Get { key } => Pending::get(key, self.is_anywhere(env), number, env),
+            Plan::ReadSet { set } => Pending::set_read(set, self.is_anywhere(env), env),
             Plan::Increment { counter } => Pending::counter_read(counter, true, env),
             Plan::ReadCounter { counter } => Pending::counter_read(counter, false, env),
             Plan::Write(changes) => {
@@ -273,6 +271,11 @@ impl Plain {
             self.home(group, env).leader
         };
         self.add(pending, env);
+    }
+
+    /// Whether the next read may be served by any replica.
+    fn is_anywhere(&mut self, env: &Env) -> bool {
+        self.rng.chance(env.options.workload.follower_reads)
     }
 
     fn swap_counter(&mut self, counter: usize, value: Option<i64>, env: &mut Env) {
@@ -316,11 +319,6 @@ impl Plain {
     fn ask(&self, operation: u64, home: Home, env: &Env) -> Ask {
         let pending = &self.open[&operation];
         match &pending.what {
-            What::Get { .. } | What::CounterRead { .. } => Ask::Get {
-                key: pending.read_key(env),
-                epoch: home.epoch,
-                is_follower_fine: pending.is_anywhere,
-            },
             What::Write(parts) => {
                 let client = pending.session.expect("writes have one");
                 let is_current = client == home.session.id;
@@ -334,6 +332,11 @@ impl Plain {
                 let commands = parts.iter().map(|p| (p.request, p.command.clone())).collect();
                 Ask::Write(WriteBatch { header, commands })
             }
+            _ => Ask::Read {
+                read: pending.read(env),
+                epoch: home.epoch,
+                is_follower_fine: pending.is_anywhere,
+            },
         }
     }
 

@@ -10,9 +10,13 @@ use kontiki_testkit::Rng;
 use kontiki_types::{Command, KeyRange, RegionId};
 
 use crate::cluster::{prefix, region_of};
-use crate::limits::KEY_OPERATIONS_MAX;
+use crate::limits::{KEY_OPERATIONS_MAX, SET_ELEMENTS_MAX};
 use crate::options::WorkloadOptions;
 
+/// Operations on sets that add something, per mille; the others read a whole set.
+const ADDITIONS: u64 = 600;
+/// Reads of a set that look at the newest one of a group, per mille.
+const NEWEST: u64 = 800;
 /// Most keys of one range delete.
 const RANGE_KEYS_MAX: u64 = 5;
 
@@ -36,6 +40,11 @@ pub enum Plan {
         /// Which.
         counter: usize,
     },
+    /// Read a whole set.
+    ReadSet {
+        /// What the keys of its elements begin with.
+        set: String,
+    },
 }
 
 /// A change of one register, or of several at once.
@@ -55,6 +64,8 @@ pub enum Change {
     DeleteRange(Vec<String>),
     /// Let every replica of this group hash its state.
     HashState(RegionId),
+    /// Put an element of a set, never put before.
+    Add(String, u64),
 }
 
 impl Change {
@@ -70,7 +81,8 @@ impl Change {
             Self::Put(key, _)
             | Self::Delete(key)
             | Self::Swap(key, ..)
-            | Self::PutIfAbsent(key, _) => region_of(key),
+            | Self::PutIfAbsent(key, _)
+            | Self::Add(key, _) => region_of(key),
             Self::Batch(changes) => region_of(&changes.first().expect("some changes").0),
             Self::DeleteRange(keys) => region_of(keys.first().expect("a range of some keys")),
         }
@@ -99,8 +111,26 @@ impl Change {
                 Command::DeleteRange { range: KeyRange::new(start, Some(Bytes::from(end))) }
             }
             Self::HashState(_) => Command::HashState,
+            Self::Add(set, element) => Command::Put {
+                key: full(&format!("{set}{element}")),
+                value: Bytes::from_static(b"here"),
+            },
         }
     }
+}
+
+/// Where the elements of a set lie.
+pub fn set_range(set: &str) -> KeyRange {
+    let start = full(set);
+    let mut end = start.to_vec();
+    *end.last_mut().expect("a set has a name") += 1;
+    KeyRange::new(start, Some(Bytes::from(end)))
+}
+
+/// The element of a set under this key.
+pub fn element_of(set: &str, key: &[u8]) -> Option<u64> {
+    let number = key.strip_prefix(full(set).as_ref())?;
+    std::str::from_utf8(number).ok()?.parse().ok()
 }
 
 /// The key as it stands in the ordered space.
@@ -121,6 +151,8 @@ pub struct Workload {
     /// Per slot: which generation of its key is in use, and operations on it so far. Slots belong
     /// to groups in turn.
     slots: Vec<(u64, u64)>,
+    /// Elements of the sets of each group, counted from 0 over all its sets.
+    elements: Vec<u64>,
     group_count: usize,
     next_value: u64,
 }
@@ -131,11 +163,15 @@ impl Workload {
         // Several slots for each group: some writes are of two keys.
         let slot_count = usize::try_from(options.key_slots).expect("a handful");
         let slot_count = slot_count.max(if group_count > 1 { 2 * group_count } else { 1 });
-        Self { options, slots: vec![(0, 0); slot_count], group_count, next_value: 0 }
+        let slots = vec![(0, 0); slot_count];
+        Self { options, slots, elements: vec![0; group_count], group_count, next_value: 0 }
     }
 
     /// The next operation of a client. `seen` is what it last saw under a key.
     pub fn plan(&mut self, rng: &mut Rng, seen: &dyn Fn(&str) -> Option<Bytes>) -> Plan {
+        if rng.chance(self.options.sets) {
+            return self.plan_set(rng);
+        }
         if rng.chance(100) {
             let counters = usize::try_from(self.options.counters).expect("a handful");
             return Plan::Increment { counter: rng.index(counters) };
@@ -147,6 +183,30 @@ impl Workload {
         }
         let count = if rng.chance(100) { rng.range(2..4) } else { 1 };
         Plan::Write((0..count).map(|_| self.change(group, rng, seen)).collect())
+    }
+
+    /// An addition, of several elements now and then, or a read.
+    fn plan_set(&mut self, rng: &mut Rng) -> Plan {
+        let group = rng.index(self.group_count);
+        if rng.chance(ADDITIONS) {
+            let added = (0..rng.range(1..3)).map(|_| {
+                let element = self.elements[group];
+                self.elements[group] += 1;
+                Change::Add(set_name(group, element / SET_ELEMENTS_MAX), element)
+            });
+            return Plan::Write(added.collect());
+        }
+        let newest = self.elements[group] / SET_ELEMENTS_MAX;
+        let number = if rng.chance(NEWEST) { newest } else { rng.below(newest + 1) };
+        Plan::ReadSet { set: set_name(group, number) }
+    }
+
+    /// Every set that was ever used.
+    pub fn sets(&self) -> impl Iterator<Item = String> + '_ {
+        let groups = self.elements.iter().enumerate();
+        groups.flat_map(|(group, &elements)| {
+            (0..elements.div_ceil(SET_ELEMENTS_MAX)).map(move |number| set_name(group, number))
+        })
     }
 
     /// Every register key that was ever used.
@@ -224,4 +284,9 @@ impl Workload {
         value.resize(value.len() + padding, b'.');
         Bytes::from(value)
     }
+}
+
+/// What the keys of the elements of a set begin with.
+fn set_name(group: usize, number: u64) -> String {
+    format!("{}set{number}.", prefix(RegionId(group as u64 + 1)))
 }

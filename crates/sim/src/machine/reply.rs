@@ -3,7 +3,6 @@
 //! For the client library this is what the server says in production, see its `refusal` module; for
 //! the simulator's own client it is plain.
 
-use bytes::Bytes;
 use kontiki_client::admin::{Route as RegionRoute, Routes, Store};
 use kontiki_client::ask::{Answer as BatchAnswer, AnswerBody, Found, Trouble};
 use kontiki_store::RegionCell;
@@ -24,7 +23,7 @@ const RETRY_AFTER_MS: u32 = 20;
 #[derive(Debug)]
 pub(super) enum Told {
     Outcomes(Vec<Outcome>),
-    Values(Vec<Option<Bytes>>),
+    Found(Vec<Found>),
     Not(Why),
 }
 
@@ -62,10 +61,7 @@ impl Machine {
             Told::Outcomes(outcomes) => {
                 return AnswerBody::Outcomes(outcomes.into_iter().map(Some).collect());
             }
-            Told::Values(values) => {
-                let found = values.into_iter().map(|value| Ok(Found::Value(value)));
-                return AnswerBody::Found(found.collect());
-            }
+            Told::Found(found) => return AnswerBody::Found(found.into_iter().map(Ok).collect()),
             Told::Not(Why::NotLeader(leader)) => {
                 let leader = leader.filter(|&leader| leader != self.id);
                 Trouble::NotLeader { leader: leader.map(|store| (store, address(store))), term }
@@ -104,7 +100,10 @@ impl Machine {
 fn plain(told: Told) -> Answer {
     match told {
         Told::Outcomes(outcomes) => Answer::Outcomes(outcomes),
-        Told::Values(values) => Answer::Value(values.into_iter().next().flatten()),
+        Told::Found(found) => {
+            let first = found.into_iter().next();
+            first.map_or_else(|| Answer::Invalid("nothing was asked".to_owned()), Answer::Found)
+        }
         Told::Not(Why::NotLeader(leader)) => Answer::NotLeader(leader),
         Told::Not(Why::Busy) => Answer::Busy,
         Told::Not(Why::Lost) => Answer::Lost,

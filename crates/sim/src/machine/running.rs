@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use kontiki_client::ask::Read;
 use kontiki_codec::crc;
 use kontiki_codec::keys::user;
-use kontiki_engine::{Direction, Family, Range, Read};
+use kontiki_engine::{Direction, Family, Range, Read as _};
 use kontiki_multiraft::{Applier, ApplyTask, Effects, Event, Round, Shard, Token};
 use kontiki_raft::invariants::Observed;
 use kontiki_store::Descriptors;
@@ -88,9 +88,9 @@ pub(super) enum Asked {
         /// All of them are answered by "done" when they are.
         is_blind: bool,
     },
-    /// The values of these keys, routed by this epoch; and what was committed, anywhere, when they
+    /// These keys and ranges, routed by this epoch; and what was committed, anywhere, when they
     /// were asked for.
-    Get(Vec<Bytes>, Epoch, Index),
+    Read(Vec<Read>, Epoch, Index),
     /// No answer: it gets one at once, or wants none.
     Nothing,
 }

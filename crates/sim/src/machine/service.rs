@@ -4,7 +4,7 @@
 //! two kinds of clients differ only in the form of the answer, see [`super::reply`].
 
 use bytes::Bytes;
-use kontiki_client::ask::{Body, Outgoing, Read};
+use kontiki_client::ask::{Body, Columns, Direction, Found, Outgoing, Read, Scan};
 use kontiki_codec::command;
 use kontiki_multiraft::{Event, Refused, Token};
 use kontiki_raft::RoleKind;
@@ -60,9 +60,9 @@ impl Machine {
         let from = From { group, client, route: Route::Call(call) };
         match ask {
             Ask::Write(batch) => self.on_write(from, batch, env),
-            Ask::Get { key, epoch, is_follower_fine } => {
+            Ask::Read { read, epoch, is_follower_fine } => {
                 if is_follower_fine || self.leads(group) {
-                    self.on_get(from, vec![key], epoch, env);
+                    self.on_read(from, vec![read], epoch, env);
                 } else {
                     let leader = self.known_leader(group);
                     self.turn_away(from, Why::NotLeader(leader), env);
@@ -86,13 +86,7 @@ impl Machine {
                     let header = Header { client: session, lowest, open, epoch, wall_ms: 0 };
                     self.on_write(from, WriteBatch { header, commands }, env);
                 }
-                Body::Reads { reads, .. } => {
-                    let keys = reads.into_iter().filter_map(|read| match read {
-                        Read::Get(key) => Some(key),
-                        Read::Scan(_) => None,
-                    });
-                    self.on_get(from, keys.collect(), epoch, env);
-                }
+                Body::Reads { reads, .. } => self.on_read(from, reads, epoch, env),
             }
         }
     }
@@ -124,17 +118,17 @@ impl Machine {
         self.tell_shard([event], env);
     }
 
-    fn on_get(&mut self, from: From, keys: Vec<Bytes>, epoch: Epoch, env: &mut Env) {
+    fn on_read(&mut self, from: From, reads: Vec<Read>, epoch: Epoch, env: &mut Env) {
         if self.is_full() {
             return self.turn_away(from, Why::Busy, env);
         }
         let group = from.group;
         if env.options.is_mutant(Outside::ReadUnconfirmed) {
-            let told = self.read(group, &keys, epoch, env);
+            let told = self.read(group, reads, epoch, env);
             return self.answer(&from.asking(Asked::Nothing), told, env);
         }
         let committed = env.safety.committed(group);
-        let token = self.running().add_caller(from.asking(Asked::Get(keys, epoch, committed)));
+        let token = self.running().add_caller(from.asking(Asked::Read(reads, epoch, committed)));
         let by_lease = self.rng.chance(env.options.workload.lease_reads);
         let mode = if by_lease { ReadMode::Lease } else { ReadMode::Index };
         self.tell_shard([Event::Read { group, token, mode }], env);
@@ -165,12 +159,12 @@ impl Machine {
     pub(super) fn serve_read(&mut self, token: Token, env: &mut Env) {
         let Some(mut caller) = self.running().callers.remove(&token) else { return };
         let what = std::mem::replace(&mut caller.what, Asked::Nothing);
-        let Asked::Get(keys, epoch, committed) = what else { return };
+        let Asked::Read(reads, epoch, committed) = what else { return };
         self.judge_read(caller.group, committed, env);
         if !self.leads(caller.group) {
             env.marks.hit(Mark::FollowerRead);
         }
-        let told = self.read(caller.group, &keys, epoch, env);
+        let told = self.read(caller.group, reads, epoch, env);
         self.answer(&caller, told, env);
     }
 
@@ -187,14 +181,14 @@ impl Machine {
         }
     }
 
-    fn read(&mut self, group: RegionId, keys: &[Bytes], epoch: Epoch, env: &mut Env) -> Told {
+    fn read(&mut self, group: RegionId, reads: Vec<Read>, epoch: Epoch, env: &mut Env) -> Told {
         let running = self.running();
         let Some(cell) = running.descriptors.get(group).filter(|cell| !is_blank(cell)) else {
             return Told::Not(Why::NotLeader(None));
         };
         let reader = RegionReader::new(&cell, running.engine.as_ref());
-        match reader.multi_get(epoch, keys) {
-            Ok(values) => Told::Values(values),
+        match reads.into_iter().map(|read| one(&reader, epoch, read)).collect() {
+            Ok(found) => Told::Found(found),
             Err(ReadError::EpochNotMatch { current } | ReadError::KeyNotInRegion { current }) => {
                 Told::Not(Why::EpochNotMatch(current))
             }
@@ -249,7 +243,7 @@ impl Machine {
     /// A read of nothing, for the sake of its confirmation.
     pub(crate) fn read_noise(&mut self, group: RegionId, mode: ReadMode, env: &mut Env) {
         let epoch = env.cluster.region(group).epoch;
-        let what = Asked::Get(Vec::new(), epoch, env.safety.committed(group));
+        let what = Asked::Read(Vec::new(), epoch, env.safety.committed(group));
         let token = self.running().add_caller(From::nobody(group).asking(what));
         self.tell_shard([Event::Read { group, token, mode }], env);
     }
@@ -280,6 +274,32 @@ impl Machine {
     fn known_leader(&mut self, group: RegionId) -> Option<StoreId> {
         let status = self.running().shard.status(group)?;
         status.leader.map(|(_, store)| store)
+    }
+}
+
+/// One read, as the server does it.
+fn one(reader: &RegionReader<'_>, epoch: Epoch, read: Read) -> Result<Found, ReadError> {
+    match read {
+        Read::Get(key) => reader.get(epoch, &key).map(Found::Value),
+        Read::Scan(Scan { range, direction, row_limit, columns }) => {
+            let direction = match direction {
+                Direction::Forward => kontiki_engine::Direction::Forward,
+                Direction::Reverse => kontiki_engine::Direction::Backward,
+            };
+            let page = reader.scan(
+                epoch,
+                &kontiki_store::Scan {
+                    range,
+                    direction,
+                    rows_max: row_limit as usize,
+                    bytes_max: 0,
+                    keys_only: columns == Columns::Keys,
+                },
+            )?;
+            let more = page.resume.is_some();
+            let rows = page.rows.into_iter().map(|row| (row.key, row.value)).collect();
+            Ok(Found::Rows { rows, more })
+        }
     }
 }
 

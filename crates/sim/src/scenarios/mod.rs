@@ -13,6 +13,7 @@ mod old_leader_wakes_up;
 mod range_delete_within_a_payload;
 mod refused_and_executed_later;
 mod tinykv;
+mod whole_sets;
 
 use std::time::Duration;
 
