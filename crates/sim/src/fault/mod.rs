@@ -5,6 +5,7 @@
 mod nemesis;
 mod operator;
 
+pub(crate) use nemesis::before_calm;
 pub use nemesis::{End, Nemesis, Strike};
 
 /// A fault.

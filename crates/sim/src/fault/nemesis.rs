@@ -28,6 +28,10 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// Faults strike in this part of each minute; in the calm after it those under way come to their
 /// end. So even under the densest faults something gets done for the next ones to spoil.
 const STORM: Duration = Duration::from_secs(45);
+/// Longest that a fault lasts into the calm.
+const LULL: Duration = Duration::from_secs(5);
+/// A store that loses its power in the calm is away no longer than this.
+const BRIEF: Duration = Duration::from_secs(1);
 
 /// How a fault ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,12 +106,18 @@ impl Nemesis {
         })
     }
 
-    fn up_to(&mut self, longest: Duration) -> Duration {
+    fn up_to(&mut self, now: Moment, longest: Duration) -> Duration {
         let micros = micros(longest);
         // A quarter of them short: a fault that ends before anybody noticed is a case of its own.
         let micros = if self.rng.chance(250) { micros / 20 } else { micros };
-        Duration::from_micros(self.rng.below(micros + 1) + 1)
+        before_calm(now, Duration::from_micros(self.rng.below(micros + 1) + 1))
     }
+}
+
+/// As long as this, but not far into the calm part of a minute.
+pub(crate) fn before_calm(now: Moment, time: Duration) -> Duration {
+    let into_minute = Duration::from_micros(now.0 % micros(MINUTE));
+    time.min((STORM + LULL).saturating_sub(into_minute).max(BRIEF))
 }
 
 impl World {
@@ -306,7 +316,7 @@ impl World {
 
     fn pause(&mut self, store: StoreId) {
         let longest = self.env.options.faults.pause_max;
-        let time = self.nemesis.up_to(longest);
+        let time = self.nemesis.up_to(self.env.now, longest);
         let until = self.env.now + time;
         self.machine(store).pause(until);
     }
@@ -326,7 +336,7 @@ impl World {
     /// A fault ends some time from now.
     fn end_later(&mut self, end: End) {
         let longest = self.env.options.faults.partition_max;
-        let time = self.nemesis.up_to(longest);
+        let time = self.nemesis.up_to(self.env.now, longest);
         self.env.after(time, Happening::End(end));
     }
 
@@ -337,7 +347,7 @@ impl World {
         self.nemesis.rng.shuffle(&mut others);
         let longest = self.env.options.faults.partition_max;
         for other in others.into_iter().take(links_max) {
-            let until = self.env.now + self.nemesis.up_to(longest);
+            let until = self.env.now + self.nemesis.up_to(self.env.now, longest);
             self.env.network.clog(Address::Store(other), Address::Store(store), until);
         }
         self.env.marks.hit(Mark::LinkClogged);
@@ -370,5 +380,11 @@ mod tests {
             assert!(now.0 % micros(MINUTE) < micros(STORM), "{now}");
             minutes += now.0 / micros(MINUTE) - before;
         }
+    }
+
+    #[test]
+    fn the_calm_comes_whatever_struck_last() {
+        let lasts = |s: u64| before_calm(Moment(s * 1_000_000), Duration::from_secs(15)).as_secs();
+        assert_eq!([0, 30, 44, 52, 60, 104].map(lasts), [15, 15, 6, 1, 15, 6]);
     }
 }

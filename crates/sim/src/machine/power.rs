@@ -5,6 +5,7 @@ use std::time::Duration;
 use kontiki_log::simdisk::Crash;
 
 use crate::env::{Env, Happening};
+use crate::fault::before_calm;
 use crate::marks::Mark;
 
 use super::Machine;
@@ -62,6 +63,7 @@ impl Machine {
     pub fn plan_power_on(&mut self, env: &mut Env) {
         let longest = u64::try_from(env.options.faults.down_max.as_micros()).expect("minutes");
         let down = Duration::from_micros(self.rng.below(longest) + 1);
+        let down = before_calm(env.now, down);
         env.after(down, Happening::PowerOn { store: self.id });
     }
 
