@@ -113,9 +113,13 @@ pub struct Outbound {
 /// ([`crate::Shard::join_group`]) and feed the message again; to stay out, do nothing: the sender
 /// learns by silence, as with any lost message.
 ///
-/// **A driver must remember, durably, which replicas it destroyed**, and never create one of their
-/// peer ids again: a leader of long ago, back from a partition, would take the new one for the old
-/// one, which promised and acknowledged more than the new one knows.
+/// The place may be taken by a replica that is kept out and hears nothing, its removal neither
+/// ([`crate::Shard::add_quarantined`]). If the driver knows that the one addressed is newer, it
+/// destroys that one first ([`crate::Shard::destroy_group`]); the leader repeats itself.
+///
+/// **A driver must remember, durably, which replicas it destroyed**, and their heirs, and never
+/// create one of their peer ids again: a leader of long ago, back from a partition, would take the
+/// new one for the old one, which promised and acknowledged more than the new one knows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unknown {
     /// Which group.

@@ -66,6 +66,13 @@ impl KeptOut {
         by_leader && message.to == self.replica.heir.id && self.birth.is_none()
     }
 
+    /// A leader wants neither this replica here nor its heir, but another one: it may have been
+    /// removed, and could not hear of it.
+    pub(crate) fn is_passed_over(&self, message: &Message) -> bool {
+        let Quarantined { membership, heir, .. } = &self.replica;
+        message.to != heir.id && !membership.contains(message.to)
+    }
+
     /// What the log must hold before the heir says anything; written with this task. It is small,
     /// and first in its task, so that a crash keeps all of it or nothing.
     pub(crate) fn begin_birth(&mut self, task: TaskSeq) -> Vec<Record> {

@@ -194,14 +194,18 @@ impl Shard {
     ///
     /// Only for a replica that was removed from its group, or of a group that is no more: the
     /// others may count on what it acknowledged. The driver notes first, durably, that this peer
-    /// id is never to be created again ([`Unknown`]).
+    /// id is never to be created again ([`Unknown`]), nor any id under which it was to be
+    /// succeeded.
     pub fn destroy_group(&mut self, id: RegionId) -> bool {
-        let Some(group) = self.groups.remove(&id) else { return false };
-        self.agenda.forget(&group);
-        self.cache.forget(&group);
-        group.destroy(&mut self.early);
-        self.fetches.retain(|_, (asker, _)| *asker != id);
-        self.watch.wake(id);
+        if let Some(group) = self.groups.remove(&id) {
+            self.agenda.forget(&group);
+            self.cache.forget(&group);
+            group.destroy(&mut self.early);
+            self.fetches.retain(|_, (asker, _)| *asker != id);
+            self.watch.wake(id);
+        } else if self.quarantined.remove(&id).is_none() {
+            return false;
+        }
         self.records.push(Record::Forget { group: id });
         self.leaving.insert(id, Leaving::default());
         self.early.apply.push(ApplyTask::Destroy { group: id });
@@ -452,7 +456,9 @@ impl Shard {
     /// The driver decides; beyond the bound the sender learns by silence, as with any lost message.
     fn on_unknown(&mut self, unknown: Unknown) {
         let id = &unknown.group;
-        let is_known = self.leaving.contains_key(id) || self.quarantined.contains_key(id);
+        let kept_out = self.quarantined.get(id);
+        let is_known = self.leaving.contains_key(id)
+            || kept_out.is_some_and(|kept_out| !kept_out.is_passed_over(&unknown.message));
         if !is_known && self.early.unknown.len() < UNKNOWN_MAX {
             self.early.unknown.push(unknown);
         }

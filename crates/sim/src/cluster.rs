@@ -10,6 +10,9 @@ use kontiki_types::{
 use crate::client::workload::full;
 use crate::options::ClusterOptions;
 
+/// The first id of a replica that is added; those born with their group have smaller ones.
+const ADDED_IDS: u64 = 10_000;
+
 /// The groups of a run, as they are born.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -67,6 +70,17 @@ pub fn peer_of(region: RegionId, store: StoreId) -> PeerId {
 /// A replica that takes the place of one before it, by a number never given before.
 pub fn heir(number: u64) -> PeerId {
     PeerId(1_000_000 + number)
+}
+
+/// A replica that an operator adds, by a number never given before.
+pub fn added(number: u64) -> PeerId {
+    PeerId(ADDED_IDS + number)
+}
+
+/// Which of two replicas came later: numbers grow, whoever gave them.
+pub fn age(peer: PeerId) -> u64 {
+    let heirs = heir(0).0;
+    peer.0.checked_sub(heirs).or(peer.0.checked_sub(ADDED_IDS)).unwrap_or(0)
 }
 
 /// What the keys of a group begin with.

@@ -3,7 +3,7 @@
 //! Actors get it by reference with each happening; it is their only way to act on the world, and
 //! the only place from which anything is planned.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -158,8 +158,10 @@ pub struct Env {
     pub is_healed: bool,
     /// The first broken rule; ends the run.
     pub violation: Option<Violation>,
-    /// Stores whose disks were damaged.
-    pub rotten: BTreeSet<StoreId>,
+    /// Stores that may have lost what they promised, and whether they found out since.
+    pub rotten: BTreeMap<StoreId, bool>,
+    /// How often a disk was damaged.
+    pub rotted: u64,
     /// Last number given by [`Env::unique`].
     pub last_unique: u64,
 }
@@ -170,17 +172,36 @@ impl Env {
         self.queue.push(self.now + delay, what);
     }
 
-    /// Whether a disk of this store may be damaged, which then counts. A group has three replicas
-    /// at least, so one store may; any may where disks lie.
+    /// Whether a disk of this store may be damaged, which then counts. A group has three voters at
+    /// least, so one store may be ill at a time; any may where disks lie.
     pub fn may_rot(&mut self, store: StoreId) -> bool {
-        let is_fine = self.options.has_lying_disks || self.rotten.iter().all(|&r| r == store);
+        self.forget_cured();
+        let is_fine = self.options.has_lying_disks || self.rotten.keys().all(|&r| r == store);
         if is_fine {
-            self.rotten.insert(store);
+            if self.rotten.insert(store, false).is_none() && self.rotted > 0 {
+                self.marks.hit(Mark::RottedAfterCure);
+            }
+            self.rotted += 1;
             if self.rotten.len() as u64 > self.options.cluster.store_count / 2 {
                 self.marks.hit(Mark::MajorityDamaged);
             }
         }
         is_fine
+    }
+
+    /// A store found all that was damaged when it started.
+    pub fn on_damage_found(&mut self, store: StoreId) {
+        if let Some(is_found) = self.rotten.get_mut(&store) {
+            *is_found = true;
+        }
+    }
+
+    /// A store is well again when no membership in effect counts on what it lost: an heir votes in
+    /// its place, or the replica was removed.
+    pub fn forget_cured(&mut self) {
+        if !self.options.has_lying_disks {
+            self.rotten.retain(|&store, is_found| !*is_found || self.safety.misses(store));
+        }
     }
 
     /// A number never given before in this run.

@@ -95,6 +95,10 @@ marks! {
     Quarantined = "damaged replica kept out",
     /// A leader called the heir of a replica that was kept out.
     HeirBorn = "heir of a damaged replica born",
+    /// A store was damaged after another one that had been, and was whole again.
+    RottedAfterCure = "second store damaged after the first was refilled",
+    /// A replica that is kept out gave way to a newer one.
+    KeptOutReplaced = "damaged replica removed and replaced by another",
     /// More disks were damaged than a group bears.
     MajorityDamaged = "most disks damaged (only with --lying-disks)",
     /// A link held back what it carried.

@@ -398,15 +398,13 @@ impl FaultOptions {
             let copies = *rng.pick(&[0, 0, 1, 3]);
             hat.extend(std::iter::repeat_n(fault, copies));
         }
-        // A group that is a voter short does not bear the loss of a store.
         let is_damaging = rng.chance(400);
-        hat.retain(
-            |&fault: &Fault| {
-                if is_damaging { !fault.changes_members() } else { !fault.damages() }
-            },
-        );
+        let is_changing = !is_damaging || rng.fork("changing").chance(500);
+        hat.retain(|&fault: &Fault| {
+            (is_damaging || !fault.damages()) && (is_changing || !fault.changes_members())
+        });
         // Replicas on the move: half of what happens is a change of members.
-        let is_moving = !is_damaging && rng.fork("members").chance(300);
+        let is_moving = is_changing && rng.fork("members").chance(300);
         if is_moving {
             hat.extend(std::iter::repeat_n(Fault::ChangeMembers, hat.len().max(1)));
         }

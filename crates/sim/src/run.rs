@@ -104,6 +104,7 @@ fn heal(world: &mut World) {
     env.is_healed = true;
     env.network.heal();
     // One store away is what a group of three bears.
+    env.forget_cured();
     let dead = env.options.faults.dead_at_end.filter(|_| env.rotten.is_empty());
     for machine in &mut world.machines {
         machine.set_slowness(1);

@@ -25,7 +25,7 @@
 //! Splits and merges of regions (there are none yet), gRPC and threads (other tiers test them), and
 //! damage of bits at rest in the engine.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use kontiki_testkit::Rng;
 use kontiki_types::{Moment, StoreId};
@@ -86,7 +86,8 @@ impl World {
             book: Book::new(counters),
             is_healed: false,
             violation: None,
-            rotten: BTreeSet::new(),
+            rotten: BTreeMap::new(),
+            rotted: 0,
             last_unique: 0,
             options,
         };

@@ -13,7 +13,8 @@ use kontiki_types::{
 
 use super::stores::{Answer, GROUP, Stores};
 use crate::{
-    Effects, Event, Quarantined, Refused, Shard, ShardConfig, TaskSeq, Token, membership_codec,
+    ApplyTask, Effects, Event, Quarantined, Refused, Shard, ShardConfig, TaskSeq, Token,
+    membership_codec,
 };
 
 const OLD: PeerId = PeerId(2);
@@ -100,6 +101,29 @@ fn an_heir_says_nothing_before_its_birth_is_durable() {
     let node = shard.node(GROUP).expect("it lives");
     assert_eq!((node.id(), node.term(), node.last_position()), (HEIR, Term(9), applied));
     assert!(shard.status(GROUP).is_some_and(|status| status.quarantine.is_some()));
+}
+
+/// It cannot hear that it was removed; a leader that wants another replica here shows it.
+#[test]
+fn one_that_was_removed_makes_room_for_another() {
+    let mut shard = Shard::new(ShardConfig::default());
+    shard.add_quarantined(quarantined(GROUP, Position::new(Term(3), Index(9))));
+    let (now, mut effects) = (Moment::ZERO, Effects::default());
+    shard.on_event(from_first(OLD, heartbeat()), now);
+    shard.on_event(from_first(PeerId(99), heartbeat()), now);
+    shard.take_effects(now, &mut effects);
+    let unknown = std::mem::take(&mut effects.unknown);
+    assert_eq!(unknown.iter().map(|unknown| unknown.message.to).collect::<Vec<_>>(), [PeerId(99)]);
+
+    assert!(!shard.is_free(GROUP) && shard.destroy_group(GROUP));
+    shard.take_effects(now, &mut effects);
+    let task = effects.log.take().expect("the log forgets it, and with it the damage");
+    assert_eq!(task.records, [Record::Forget { group: GROUP }]);
+    assert_eq!(std::mem::take(&mut effects.apply), [ApplyTask::Destroy { group: GROUP }]);
+    shard.on_event(Event::LogSynced { task: task.seq }, now);
+    assert!(!shard.is_free(GROUP), "its state machine is still here");
+    shard.on_event(Event::Destroyed { group: GROUP }, now);
+    assert!(shard.is_free(GROUP));
 }
 
 /// Writes something, so that there is something to refill.

@@ -116,10 +116,25 @@ impl GroupFacts {
     /// The disk of a store lost what its replica promised. An acknowledgement may still be under
     /// way, and the one fault that a group bears keeps nobody from counting it (seed 299186422212).
     pub(super) fn on_damaged(&mut self, store: StoreId, lost: Option<ShadowLog>) {
-        if let (Some(peer), Some(lost)) = (self.own.get(&store), lost) {
-            self.damaged.insert(*peer, lost);
+        if let Some(&peer) = self.own.get(&store) {
+            self.damaged.insert(peer, lost.unwrap_or_default());
         }
         self.on_lost(store);
+    }
+
+    /// Whether a membership in effect counts on a replica of this store that was damaged.
+    pub(super) fn misses(&self, store: StoreId) -> bool {
+        let is_missed = |peer: Peer| peer.store == store && self.damaged.contains_key(&peer.id);
+        let committed = |index| self.committed.get(offset(index)).map(|fact| fact.term);
+        let end = Index(self.committed.len() as u64);
+        self.memberships
+            .in_effect(end, committed)
+            .any(|membership| membership.peers().any(is_missed))
+    }
+
+    /// Whether the disk of this store holds the promises of this replica.
+    pub(super) fn is_own(&self, store: StoreId, peer: PeerId) -> bool {
+        self.own.get(&store) == Some(&peer)
     }
 
     /// A store lost what its replica promised; that one must be silent for ever.
@@ -184,10 +199,7 @@ impl GroupFacts {
             }
             Body::AppendReply { outcome: AppendOutcome::Accepted { matched }, .. } => {
                 let last = owed.map_or(Index(0), ShadowLog::last_index);
-                // What waited for the frame that forgets its replica leaves with it. The replica
-                // was removed: nobody counts it any more.
-                let is_gone = !self.own.contains_key(&store);
-                if last < *matched && !is_gone {
+                if last < *matched {
                     let what =
                         format!("{store} acknowledges {matched}, its disk owes up to {last}");
                     return Err(broken(Rule::AckDurable, what));

@@ -49,4 +49,20 @@ impl Memberships {
         let newest_first = self.logged.range(..=(end, Term(u64::MAX))).rev();
         newest_first.filter(holds).map(|(_, membership)| membership).next().unwrap_or(&self.born)
     }
+
+    /// Those that some log may put in effect: the newest that is committed, and all after it.
+    pub(super) fn in_effect(
+        &self,
+        end: Index,
+        committed: impl Fn(Index) -> Option<Term>,
+    ) -> impl Iterator<Item = &Membership> {
+        let before = self.logged.range(..=(end, Term(u64::MAX))).rev();
+        let newest = before
+            .filter(move |((index, term), _)| committed(*index) == Some(*term))
+            .map(|(_, membership)| membership)
+            .next()
+            .unwrap_or(&self.born);
+        let after = self.logged.range((end.next(), Term(0))..).map(|(_, membership)| membership);
+        std::iter::once(newest).chain(after)
+    }
 }

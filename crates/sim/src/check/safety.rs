@@ -133,13 +133,27 @@ impl Safety {
         }
     }
 
+    /// Whether a membership in effect counts on a replica of this store that was damaged.
+    pub fn misses(&self, store: StoreId) -> bool {
+        self.groups.values().any(|facts| facts.misses(store))
+    }
+
     /// A message really leaves a store.
     ///
     /// # Errors
     /// A broken rule.
     pub fn on_send(&mut self, store: StoreId, group: RegionId, message: &Message) -> Judged {
-        let owed = self.shadows.get(&store).and_then(|shadow| shadow.owed.get(&group));
-        self.groups.entry(group).or_default().on_send(store, owed, message)
+        let facts = self.groups.entry(group).or_default();
+        let Some(shadow) = self.shadows.get(&store) else {
+            return facts.on_send(store, None, message);
+        };
+        // One sync may keep what a replica acknowledges and forget the replica, which is none any
+        // more (seed 7162).
+        let is_gone = !facts.is_own(store, message.from);
+        let forgotten = shadow.forgotten.get(&group).filter(|_| is_gone);
+        let owed = shadow.owed.get(&group).into_iter().chain(forgotten);
+        let owed = owed.max_by_key(|log| log.last_index());
+        facts.on_send(store, owed, message)
     }
 
     /// A node after its turn.

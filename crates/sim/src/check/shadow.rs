@@ -138,6 +138,8 @@ pub struct Shadow {
     pub believed: Logs,
     /// What the disk owes.
     pub owed: Logs,
+    /// What it owed of each group when it was last told to forget it.
+    pub forgotten: Logs,
     /// Tasks that left the shard and are not written.
     turned: VecDeque<(TaskSeq, Vec<(RegionId, Change)>)>,
     /// What was written and is not synced.
@@ -192,6 +194,11 @@ impl Shadow {
     pub fn on_synced(&mut self) -> Result<(), String> {
         for written in std::mem::take(&mut self.written) {
             for change in &written.changes {
+                if let (group, Change::Forget) = change
+                    && let Some(log) = self.owed.get(group)
+                {
+                    self.forgotten.insert(*group, log.clone());
+                }
                 apply(&mut self.owed, change)?;
             }
         }

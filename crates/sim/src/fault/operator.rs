@@ -7,10 +7,9 @@ use kontiki_types::{
     Membership, MembershipChange, Peer, PeerChange, PeerId, PeerRole, RegionId, StoreId,
 };
 
+use crate::cluster::added;
 use crate::world::World;
 
-/// The first id of a replica that is added; those born with their group have smaller ones.
-const ADDED_IDS: u64 = 10_000;
 /// Voters that every group keeps where a store may be lost for good.
 const VOTERS_MIN: usize = 3;
 
@@ -33,7 +32,8 @@ impl World {
         let voters: Vec<_> = node.membership().incoming().collect();
         let learner = node.membership().peers().map(|peer| peer.id).find(|id| !voters.contains(id));
         let mut steps: Vec<_> = learner.into_iter().map(PeerChange::Promote).collect();
-        if steps.is_empty() || self.nemesis.rng.chance(500) {
+        let bears_one_less = voters.len() + steps.len() > self.voters_min();
+        if (steps.is_empty() || self.nemesis.rng.chance(500)) && bears_one_less {
             steps.push(PeerChange::Demote(*self.nemesis.rng.pick(&voters)));
         }
         self.change(group, leader, MembershipChange::new(steps));
@@ -62,7 +62,7 @@ impl World {
         } else if let Some(store) = self.free_store(members)
             && self.nemesis.rng.chance(600)
         {
-            let peer = PeerId(ADDED_IDS + self.env.unique());
+            let peer = added(self.env.unique());
             let votes = self.nemesis.rng.chance(700);
             steps.push(if votes {
                 PeerChange::AddVoter { peer, store }
@@ -71,12 +71,15 @@ impl World {
             });
             count += usize::from(votes);
         }
-        let bears_loss = self.env.options.faults.may_lose_store();
-        let least = if bears_loss { VOTERS_MIN } else { VOTERS_MIN - 1 };
-        if count > least && self.nemesis.rng.chance(600) {
+        if count > self.voters_min() && self.nemesis.rng.chance(600) {
             steps.push(PeerChange::Remove(*self.nemesis.rng.pick(&voters)));
         }
         steps
+    }
+
+    /// A group of three bears the loss of a store.
+    fn voters_min(&self) -> usize {
+        if self.env.options.faults.may_lose_store() { VOTERS_MIN } else { VOTERS_MIN - 1 }
     }
 
     /// A store without a member of the group.

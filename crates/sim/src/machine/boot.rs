@@ -45,6 +45,9 @@ impl Machine {
         match self.boot(env) {
             Ok(running) => {
                 self.running = Some(Box::new(running));
+                if !self.ailments.may_forget() {
+                    env.on_damage_found(self.id);
+                }
                 let here: Vec<_> = self.notes.groups().collect();
                 for group in here {
                     self.hash_group(group, env);
@@ -248,6 +251,7 @@ impl Machine {
         if !env.options.is_mutant(Outside::HeirForgotten) {
             heirs::appoint(engine, group, peer).map_err(text)?;
         }
+        self.notes.appoint(group, peer);
         Ok(peer)
     }
 

@@ -18,7 +18,7 @@ use kontiki_raft::{Config as RaftConfig, Node};
 use kontiki_store::{Background, Descriptors, Inline, Replica, Tuning};
 use kontiki_types::{Body, Membership, Message, PeerId, Position, RegionId};
 
-use crate::cluster::heir;
+use crate::cluster::age;
 use crate::env::{Env, Work};
 use crate::marks::Mark;
 
@@ -33,6 +33,8 @@ const GRACE_MS_MAX: u64 = 2_000;
 pub(super) struct Notes {
     /// The replica of each group that is here.
     here: BTreeMap<RegionId, PeerId>,
+    /// Who is to succeed it, or did.
+    heirs: BTreeMap<RegionId, PeerId>,
     /// Those that went.
     gone: BTreeSet<PeerId>,
     /// Groups of which one went.
@@ -55,7 +57,13 @@ impl Notes {
         self.here.get(&group).copied()
     }
 
+    /// The replica that is here is to be succeeded by this one, and by no heir before it.
+    pub(super) fn appoint(&mut self, group: RegionId, heir: PeerId) {
+        self.gone.extend(self.heirs.insert(group, heir));
+    }
+
     fn remove(&mut self, group: RegionId) {
+        self.gone.extend(self.heirs.remove(&group));
         if let Some(peer) = self.here.remove(&group) {
             self.gone.insert(peer);
             self.had.insert(group);
@@ -70,11 +78,31 @@ impl Machine {
         if !unknown.wants_replica() || self.notes.gone.contains(&peer) {
             return;
         }
+        if self.is_kept_out(group) {
+            // It cannot hear of its removal. The leader repeats itself.
+            if self.is_newer(group, peer) {
+                env.marks.hit(Mark::KeptOutReplaced);
+                self.destroy(group, env);
+            }
+            return;
+        }
         if self.running().shard.is_free(group) {
             self.create(group, peer, env);
         }
         let Unknown { group, store, message } = unknown;
         self.tell_shard([Event::Message { group, store, message }], env);
+    }
+
+    /// Its replica of this group is silent for ever.
+    fn is_kept_out(&self, group: RegionId) -> bool {
+        let shard = self.running.as_ref().map(|running| &running.shard);
+        self.node(group).is_none() && shard.is_some_and(|shard| shard.status(group).is_some())
+    }
+
+    /// Whether this replica came after the one that is here, and after its heir.
+    fn is_newer(&self, group: RegionId, peer: PeerId) -> bool {
+        let here = self.notes.here.get(&group).into_iter().chain(self.notes.heirs.get(&group));
+        here.map(|&here| age(here)).all(|here| here < age(peer))
     }
 
     fn create(&mut self, group: RegionId, peer: PeerId, env: &mut Env) {
@@ -129,8 +157,8 @@ impl Machine {
     pub(super) fn give_way(&mut self, group: RegionId, message: &Message, env: &mut Env) {
         let Some(node) = self.node(group) else { return };
         let is_wanted = matches!(message.body, Body::Append { .. } | Body::Heartbeat { .. });
-        let is_added = message.to < heir(0);
-        if is_wanted && is_added && message.to > node.id() && message.term >= node.term() {
+        let is_wanted = is_wanted && message.term >= node.term();
+        if is_wanted && message.to != node.id() && self.is_newer(group, message.to) {
             env.marks.hit(Mark::ReplicaReplaced);
             self.destroy(group, env);
         }

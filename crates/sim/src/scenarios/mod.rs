@@ -8,10 +8,12 @@ mod answer_to_an_older_term;
 mod compared_while_replaced;
 mod damaged_log;
 mod damaged_snapshot_chunk;
+mod damaged_while_replicas_move;
 mod install_cut_off;
 mod old_leader_wakes_up;
 mod range_delete_within_a_payload;
 mod refused_and_executed_later;
+mod removed_while_its_disk_is_slow;
 mod tinykv;
 mod whole_sets;
 
