@@ -9,9 +9,9 @@ use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{AppendOutcome, Body, Message, Moment, Term};
 
 use super::{Role, Transition};
-use crate::RoleKind;
 use crate::membership::removal;
 use crate::shared::Shared;
+use crate::{RoleKind, Seq};
 
 /// What to become before the message is handled; nothing: it needs no more handling.
 pub(crate) fn judge(
@@ -22,7 +22,12 @@ pub(crate) fn judge(
 ) -> Option<Transition> {
     if let Body::Succeed { .. } = message.body {
         // Its sender has no term, and may not know who lives here by now. Only a leader can do
-        // anything about it.
+        // anything about it, and it may be one that the sender never heard of.
+        if let Role::Follower(follower) = role
+            && let Some(leader) = follower.leader()
+        {
+            shared.outbox.send(Seq(0), Message { to: leader, ..message.clone() });
+        }
         return (role.kind() == RoleKind::Leader).then_some(Transition::Stay);
     }
     if message.to != shared.config.id || message.from == shared.config.id {

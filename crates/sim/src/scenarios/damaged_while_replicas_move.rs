@@ -5,7 +5,8 @@
 //! the place of what was lost, or what was lost is no member any more, another store may be next.
 //!
 //! Found that a quarantined replica that had been removed kept its place for ever, so that no
-//! other replica of the group could come to its store.
+//! other replica of the group could come to its store; and that an heir asked only those whom its
+//! store knew, while a newer member led.
 
 use std::time::Duration;
 
