@@ -92,7 +92,7 @@ pub struct NetworkOptions {
     pub loss: u64,
     /// Packets delivered twice, per mille.
     pub duplication: u64,
-    /// Packets with a far greater delay, per mille.
+    /// Packets with a far greater delay, per mille; a tenth of them on links that keep order.
     pub spikes: u64,
     /// The greatest of those delays.
     pub spike_max: Duration,

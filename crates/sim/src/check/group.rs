@@ -191,7 +191,7 @@ impl GroupFacts {
         message: &Message,
     ) -> Judged {
         match &message.body {
-            // The target of a transfer may ask before it has voted (docs/design/0006).
+            // The target of a transfer may ask before it has voted (docs/design/0007).
             Body::Vote { transfer: true, .. } if !has_voted(owed, message) => Ok(()),
             Body::Vote { .. } => self.on_vote(message.term, message.from, message.from),
             Body::VoteReply { granted: true } => {
