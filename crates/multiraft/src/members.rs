@@ -20,8 +20,9 @@ const STRANGERS_MAX: usize = 16;
 pub(crate) struct Members {
     /// Latest last.
     strangers: VecDeque<(PeerId, StoreId)>,
-    /// Who waits for the change under way.
-    asked: Option<Token>,
+    /// Who waits for changes, oldest first. One is under way at a time; what is before it has ended
+    /// in this very turn, and its end is told at the end of the turn.
+    asked: VecDeque<Token>,
 }
 
 impl Members {
@@ -46,17 +47,16 @@ impl Members {
 
     /// A change began; the caller hears of its end.
     pub(crate) fn on_began(&mut self, token: Token) {
-        let before = self.asked.replace(token);
-        assert!(before.is_none(), "two changes are under way: {before:?} and {token:?}");
+        self.asked.push_back(token);
     }
 
-    /// Tell the caller how the change ended.
+    /// Tell the caller how its change ended: they end in the order in which they began.
     pub(crate) fn on_ended(
         &mut self,
         result: &Result<Membership, ChangeFailure>,
         effects: &mut Effects,
     ) {
-        let Some(token) = self.asked.take() else { return };
+        let Some(token) = self.asked.pop_front() else { return };
         match result {
             Ok(membership) => effects.changed.push((token, membership.clone())),
             Err(failure) => effects.refused.push((token, Refused::ChangeFailed(*failure))),
@@ -64,7 +64,7 @@ impl Members {
     }
 
     /// The group goes away.
-    pub(crate) fn take_asked(&mut self) -> Option<Token> {
-        self.asked.take()
+    pub(crate) fn take_asked(&mut self) -> impl Iterator<Item = Token> + '_ {
+        self.asked.drain(..)
     }
 }

@@ -137,3 +137,21 @@ fn majority_that_is_lost_can_be_given_up() {
     let token = propose(&mut stores, 1, "alone");
     assert_eq!(stores.answers[&token], Answer::Replied(Bytes::from_static(b"alone")));
 }
+
+/// Found by the simulator (seed 170865461855).
+#[test]
+fn change_may_begin_in_the_turn_in_which_the_one_before_ends() {
+    let mut stores = Stores::led(1, 1);
+    let queue = |stores: &mut Stores, step| {
+        let change = MembershipChange::from(step);
+        stores.queue(1, |token| Event::Change { group: GROUP, change, token })
+    };
+    let first = queue(&mut stores, PeerChange::AddLearner { peer: PeerId(2), store: StoreId(2) });
+    stores.turn_of(1);
+    assert!(!stores.answers.contains_key(&first), "its entry is on its way to the disk");
+    let second = queue(&mut stores, PeerChange::Remove(PeerId(2)));
+    stores.run();
+    let Answer::Changed(both) = &stores.answers[&first] else { panic!("it ended well") };
+    assert_eq!(both.peers().count(), 2);
+    assert_eq!(stores.answers[&second], Answer::Changed(Membership::of_voters(1)));
+}
