@@ -15,6 +15,7 @@ use lsm_tree::compaction::{CompactionFilter, Factory, ItemAccessor, Verdict};
 use lsm_tree::{AbstractTree, AnyTree};
 
 use crate::error::engine_error;
+use crate::newest::Newest;
 use crate::options;
 use crate::trickle::Trickle;
 use crate::views::Views;
@@ -29,6 +30,7 @@ pub(crate) struct Compactor {
 pub(crate) struct Shared {
     pub(crate) tree: AnyTree,
     pub(crate) views: Arc<Views>,
+    pub(crate) newest: Arc<Newest>,
     pub(crate) poison: Arc<Poison>,
     pub(crate) trickle: Arc<Trickle>,
     pub(crate) stop: Stop,
@@ -116,8 +118,12 @@ impl Shared {
         loop {
             let before = self.tree.current_version().id();
             self.tree.compact(strategy.clone(), self.views.oldest())?;
+            let is_done = self.tree.current_version().id() == before;
+            if !is_done {
+                self.newest.show_tables();
+            }
             self.tell();
-            if self.stop.is_asked() || self.tree.current_version().id() == before {
+            if is_done || self.stop.is_asked() {
                 return Ok(());
             }
         }

@@ -14,14 +14,15 @@
 //! | contract | here |
 //! |---|---|
 //! | family | a byte in front of the key: one tree, so that a table holds whole batches |
-//! | `write` | into the table in memory; seen when it is whole (`views.rs`) |
+//! | `write` | into the table in memory; seen when it is whole (`newest.rs`) |
 //! | `sync` | that table to disk, then a new manifest by an atomic exchange |
 //! | `view` | a number: all writes below it; `get` and `scan` on the engine take the newest |
 //! | poison | our latch; a failed merge closes it too |
 //!
 //! # What is done about the tree
 //!
-//! - It makes its own changes visible in the middle of a batch: we count what may be seen.
+//! - It makes its own changes visible in the middle of a batch: we count what may be seen
+//!   (`views.rs`), and publish what a flush or a merge changed between two batches (`newest.rs`).
 //! - It trusts a manifest without its checksum, and creates a new tree where the file `current` is
 //!   missing: we look first (`opening.rs`).
 //! - It syncs a table as a whole: we sync it in steps while it is written (`trickle.rs`).
@@ -41,6 +42,7 @@
 mod compactor;
 mod engine;
 mod error;
+mod newest;
 mod opening;
 mod options;
 mod trickle;

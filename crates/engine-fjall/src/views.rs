@@ -32,10 +32,10 @@ impl Views {
         Self { state: Mutex::new(State { published, open: BTreeMap::new() }) }
     }
 
-    /// Lets readers see all writes below `number`.
+    /// Lets readers see all writes below `number`, through the newest manifest below it.
     pub(crate) fn publish(&self, number: SeqNo) {
         let mut state = self.state();
-        assert!(number > state.published, "state {number} after {}", state.published);
+        assert!(number >= state.published, "state {number} after {}", state.published);
         state.published = number;
     }
 
