@@ -39,6 +39,7 @@ mod applier;
 mod asking;
 mod cache;
 mod effect;
+mod engine_sync;
 mod event;
 mod group;
 mod group_status;
@@ -54,6 +55,7 @@ mod watch;
 
 pub use applier::{Applier, OpenSnapshot, Round};
 pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq, Unknown};
+pub use engine_sync::EngineSyncConfig;
 pub use event::Event;
 pub use group::{Durability, Revival};
 pub use group_status::GroupStatus;

@@ -15,6 +15,7 @@ use crate::Token;
 use crate::agenda::Agenda;
 use crate::cache::Cache;
 use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
+use crate::engine_sync::{EngineSync, EngineSyncConfig};
 use crate::event::Event;
 use crate::group::{Durability, Group, Records, Revival};
 use crate::quarantined::{KeptOut, Quarantined};
@@ -29,9 +30,8 @@ pub struct ShardConfig {
     /// Most bytes of a group handed to the applier and not yet applied; beyond it proposals are
     /// refused as busy, so a slow engine slows its callers and nothing grows. Default 64 MiB.
     pub unapplied_bytes_max: usize,
-    /// Ask for an engine sync, and so for log compaction, each time this many bytes were applied.
-    /// Default 64 MiB.
-    pub sync_engine_every_bytes: usize,
+    /// When to ask for an engine sync, and so for log compaction.
+    pub engine_sync: EngineSyncConfig,
     /// So many bytes of a group's log stay when the rest is compacted: a follower that was away for
     /// a moment then needs no snapshot. Default 16 MiB.
     pub retain_bytes: usize,
@@ -71,7 +71,7 @@ impl Default for ShardConfig {
         const MIB: usize = 1024 * 1024;
         Self {
             unapplied_bytes_max: 64 * MIB,
-            sync_engine_every_bytes: 64 * MIB,
+            engine_sync: EngineSyncConfig::default(),
             retain_bytes: 16 * MIB,
             retain_bytes_all: 64 * MIB,
             retain_bytes_max: 256 * MIB,
@@ -125,10 +125,7 @@ pub struct Shard {
     is_birth: bool,
     /// Destroyed groups whose last tasks the applier has not finished.
     leaving: BTreeMap<RegionId, Leaving>,
-    /// Bytes applied since the last engine sync was asked for: what a start applies again counts
-    /// too, or a store that dies often would have ever more to apply.
-    bytes_since_sync: usize,
-    engine_syncing: bool,
+    engine_sync: EngineSync,
 }
 
 impl Shard {
@@ -151,8 +148,7 @@ impl Shard {
             records: Vec::new(),
             is_birth: false,
             leaving: BTreeMap::new(),
-            bytes_since_sync: 0,
-            engine_syncing: false,
+            engine_sync: EngineSync::default(),
         }
     }
 
@@ -293,7 +289,7 @@ impl Shard {
             }
             Event::LogSynced { task } => self.on_log_synced(task, now),
             Event::Applied { group, index, bytes } => {
-                self.bytes_since_sync += bytes;
+                self.engine_sync.on_applied(bytes, now);
                 self.with(group, |g| g.on_applied(index, bytes));
             }
             Event::Fetched { ticket, entries } => {
@@ -359,7 +355,8 @@ impl Shard {
 
     /// When [`Shard::on_time`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.agenda.next_visit().into_iter().chain(self.watch.next_deadline()).min()
+        let engine = self.engine_sync.next_deadline(&self.config.engine_sync);
+        self.agenda.next_visit().into_iter().chain(self.watch.next_deadline()).chain(engine).min()
     }
 
     /// End of the turn: everything the groups want, in `effects`, which is cleared first.
@@ -408,7 +405,7 @@ impl Shard {
                 gated: records.gated,
             });
         }
-        self.ask_engine_sync(effects);
+        self.ask_engine_sync(now, effects);
     }
 
     /// How one group stands.
@@ -544,17 +541,15 @@ impl Shard {
     }
 
     fn on_engine_synced(&mut self) {
-        self.engine_syncing = false;
+        self.engine_sync.on_synced();
         let groups = self.groups.len();
         for group in self.groups.values_mut() {
             self.records.extend(group.on_engine_synced(&self.config, groups));
         }
     }
 
-    fn ask_engine_sync(&mut self, effects: &mut Effects) {
-        if self.bytes_since_sync >= self.config.sync_engine_every_bytes && !self.engine_syncing {
-            self.bytes_since_sync = 0;
-            self.engine_syncing = true;
+    fn ask_engine_sync(&mut self, now: Moment, effects: &mut Effects) {
+        if self.engine_sync.begin(&self.config.engine_sync, now) {
             effects.sync_engine = true;
             for group in self.groups.values_mut() {
                 group.on_engine_sync_asked();

@@ -14,7 +14,7 @@ use kontiki_engine_fjall::FjallEngine;
 use kontiki_host::disk::RealDisk;
 use kontiki_host::tcp::{Identity, OnLost, Tcp};
 use kontiki_host::{Background, HostedGroup, NodeHost, Options, Succession};
-use kontiki_multiraft::ShardConfig;
+use kontiki_multiraft::{EngineSyncConfig, ShardConfig};
 use kontiki_raft::Notice;
 use kontiki_store::{Descriptors, Opened, Replica, Tuning, bootstrap, heir};
 use kontiki_types::{ClientId, Peer, PeerId, PeerRole, RegionId, SnapshotMeta, StoreId};
@@ -79,7 +79,7 @@ impl Node {
         });
         let options = Options {
             shard: ShardConfig {
-                sync_engine_every_bytes: sync_every_bytes(config.engine),
+                engine_sync: engine_sync(config.engine),
                 ..ShardConfig::default()
             },
             heartbeat_interval: config.heartbeat_interval,
@@ -129,15 +129,16 @@ impl Node {
     }
 }
 
-/// Bytes of log after which the engine is synced: what a store that was killed has to apply again.
-fn sync_every_bytes(engine: EngineKind) -> usize {
+/// When the engine is synced: what a store that was killed has to apply again.
+fn engine_sync(engine: EngineKind) -> EngineSyncConfig {
     const MIB: usize = 1 << 20;
-    match engine {
+    let (every_bytes, resting_bytes) = match engine {
         // A sync writes what is new: small ones keep the disk free for the log.
-        EngineKind::Fjall => 16 * MIB,
+        EngineKind::Fjall => (16 * MIB, MIB),
         // A sync writes everything there is.
-        EngineKind::Memory => 64 * MIB,
-    }
+        EngineKind::Memory => (64 * MIB, 64 * MIB),
+    };
+    EngineSyncConfig { every_bytes, resting_bytes, ..EngineSyncConfig::default() }
 }
 
 fn open_engine(config: &Config, dir: &DataDir) -> Result<Arc<dyn Engine>, Error> {

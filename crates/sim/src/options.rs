@@ -125,8 +125,10 @@ pub struct StoreOptions {
     pub cache_bytes: usize,
     /// And that all replicas of a store keep together.
     pub cache_bytes_all: usize,
-    /// Log bytes between engine syncs, which compact the log.
+    /// Applied bytes between engine syncs, which compact the log.
     pub sync_engine_every_bytes: usize,
+    /// How long nothing is applied before an engine sync that is due earlier.
+    pub engine_rest: Duration,
     /// Log bytes kept for followers that are a little behind.
     pub retain_bytes: usize,
     /// Log bytes beyond which a follower must take a snapshot.
@@ -374,6 +376,7 @@ impl StoreOptions {
             cache_bytes: *rng.fork("cache").pick(&[0, 500, 5_000, 1_000_000]),
             cache_bytes_all: *rng.fork("cache of all").pick(&[1_000, 10_000, 20_000_000]),
             sync_engine_every_bytes: *rng.pick(&[2_000, 20_000, 1_000_000]),
+            engine_rest: millis(*rng.fork("engine rest").pick(&[20, 500, 10_000])),
             retain_bytes,
             retain_bytes_max: retain_bytes * *rng.pick(&[2, 8]),
             segment_bytes: *rng.pick(&[16, 32, 128]) * 4096,

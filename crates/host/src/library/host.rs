@@ -19,7 +19,7 @@ use bytes::Bytes;
 use kontiki_codec::admin;
 use kontiki_codec::store_ident::{self, StoreIdent};
 use kontiki_log::Disk;
-use kontiki_multiraft::{Durability, Revival, ShardConfig, membership_codec};
+use kontiki_multiraft::{Durability, EngineSyncConfig, Revival, ShardConfig, membership_codec};
 use kontiki_raft::{Config as RaftConfig, Priority};
 use kontiki_types::{ClusterId, Membership, PeerId, RegionId, StoreId};
 
@@ -485,8 +485,7 @@ fn host_options(
     on_fatal: impl FnOnce(String) + Send + 'static,
 ) -> Options {
     let shard = ShardConfig {
-        // Every group is durable by its own snapshots: there is no engine to sync.
-        sync_engine_every_bytes: usize::MAX,
+        engine_sync: EngineSyncConfig::never(),
         retain_bytes: options.retain_log_bytes,
         cache_bytes_all: options.log_cache_bytes_all,
         store_timeout: options.election_timeout * 2,

@@ -12,7 +12,9 @@ use kontiki_types::{
 };
 
 use super::stores::{GROUP, Stores};
-use crate::{ApplyTask, Durability, Effects, Event, GroupSpec, Shard, ShardConfig};
+use crate::{
+    ApplyTask, Durability, Effects, EngineSyncConfig, Event, GroupSpec, Shard, ShardConfig,
+};
 
 const MARGIN_BYTES: usize = 1000;
 const LOG_BYTES_MAX: usize = 30_000;
@@ -21,7 +23,7 @@ fn stores() -> Stores {
     let config = ShardConfig {
         retain_bytes: MARGIN_BYTES,
         retain_bytes_max: LOG_BYTES_MAX,
-        sync_engine_every_bytes: 500,
+        engine_sync: EngineSyncConfig { every_bytes: 500, ..EngineSyncConfig::default() },
         ..ShardConfig::default()
     };
     Stores::led_within(&config, 3, 0)
@@ -121,7 +123,8 @@ fn what_a_start_applies_again_brings_the_next_sync_nearer() {
         ..Restored::default()
     };
     let raft = Config::new(PeerId(1), 1, crate::membership_codec());
-    let config = ShardConfig { sync_engine_every_bytes: 500, ..ShardConfig::default() };
+    let engine_sync = EngineSyncConfig { every_bytes: 500, ..EngineSyncConfig::default() };
+    let config = ShardConfig { engine_sync, ..ShardConfig::default() };
     let (mut shard, mut effects) = (Shard::new(config), Effects::default());
     let durability = Durability::Engine;
     let spec = GroupSpec { group: GROUP, raft, restored, durability };
@@ -151,4 +154,31 @@ fn the_log_is_told_what_is_committed_now_and_then() {
         let newest = hints.iter().max().expect("there are some");
         assert!(newest.0 + 70 > commit.0, "store {id} was told {newest} of {commit}");
     }
+}
+
+#[test]
+fn a_store_that_rests_syncs_what_it_applied() {
+    let engine_sync = EngineSyncConfig {
+        every_bytes: 1000,
+        resting_bytes: 100,
+        rest: Duration::from_millis(500),
+    };
+    let mut shard = Shard::new(ShardConfig { engine_sync, ..ShardConfig::default() });
+    let mut effects = Effects::default();
+    let at = |ms| Moment::ZERO + Duration::from_millis(ms);
+    let mut asks = |input: Option<Event>, ms| {
+        match input {
+            Some(event) => shard.on_event(event, at(ms)),
+            None => shard.on_time(at(ms)),
+        }
+        shard.take_effects(at(ms), &mut effects);
+        (effects.sync_engine, shard.next_deadline())
+    };
+    let applied = |bytes| Some(Event::Applied { group: GROUP, index: Index(1), bytes });
+    assert_eq!(asks(applied(99), 0), (false, None), "too little");
+    assert_eq!(asks(applied(1), 300), (false, Some(at(800))));
+    assert_eq!(asks(applied(1), 700), (false, Some(at(1200))), "it does not rest");
+    assert_eq!(asks(None, 1200), (true, None));
+    assert_eq!(asks(applied(101), 1300), (false, None), "one at a time");
+    assert_eq!(asks(Some(Event::EngineSynced), 1900), (true, None), "it rested meanwhile");
 }

@@ -8,8 +8,8 @@ use kontiki_codec::store_ident::StoreIdent;
 use kontiki_engine::Engine;
 use kontiki_log::{Config as LogConfig, Group, Log, Record, Recovered, SimDisk, Tail};
 use kontiki_multiraft::{
-    Applier, Durability, Effects, GroupSpec, Quarantined, Round, Shard, ShardConfig, StateMachine,
-    TaskSeq, restore,
+    Applier, Durability, Effects, EngineSyncConfig, GroupSpec, Quarantined, Round, Shard,
+    ShardConfig, StateMachine, TaskSeq, restore,
 };
 use kontiki_raft::Restored;
 use kontiki_store::{
@@ -264,7 +264,11 @@ impl Machine {
     fn shard(&mut self, groups: Vec<(&Replica, Comes)>, env: &Env) -> Shard {
         let options = &env.options.store;
         let mut shard = Shard::new(ShardConfig {
-            sync_engine_every_bytes: options.sync_engine_every_bytes,
+            engine_sync: EngineSyncConfig {
+                every_bytes: options.sync_engine_every_bytes,
+                resting_bytes: options.sync_engine_every_bytes / 8,
+                rest: options.engine_rest,
+            },
             retain_bytes: options.retain_bytes,
             retain_bytes_max: options.retain_bytes_max,
             cache_bytes_all: options.cache_bytes_all,
