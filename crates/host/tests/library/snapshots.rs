@@ -167,6 +167,11 @@ fn a_failed_node_recovers_from_its_snapshot() {
     assert_eq!(cluster.words_in_time(victim), cluster.words_in_time(leader));
 }
 
+const FIRST: StoreId = StoreId(1);
+const SECOND: StoreId = StoreId(2);
+/// The group of slow machines.
+const SLOW: RegionId = RegionId(8);
+
 /// A state machine that copies and loads its state only when the test lets it.
 struct Slow {
     gate: Arc<Mutex<()>>,
@@ -212,23 +217,36 @@ fn insist(node: &Node) {
     }
 }
 
+/// A slow group beside the usual one, under one apply worker; it is on the first host alone yet.
+struct Beside {
+    cluster: Cluster,
+    leader: StoreId,
+    slow: Node,
+    gate: Arc<Mutex<()>>,
+    at_gate: Receiver<()>,
+}
+
+impl Beside {
+    fn new() -> Self {
+        let mut cluster = Cluster::tuned_hosts(2, |options| options.apply_workers = 1);
+        let leader = cluster.elect();
+        let (machine, gate, at_gate) = Slow::new();
+        let options = NodeOptions::new(Configuration::new([Member::new(FIRST, "")]));
+        let slow = cluster.hosts[&FIRST].create_node(SLOW, options, machine).expect("created");
+        insist(&slow);
+        Self { cluster, leader, slow, gate, at_gate }
+    }
+}
+
 #[test]
 fn a_slow_copy_and_a_slow_install_hold_up_no_other_group_of_their_worker() {
-    let mut cluster = Cluster::tuned_hosts(2, |options| options.apply_workers = 1);
-    let leader = cluster.elect();
-    let (first, second) = (StoreId(1), StoreId(2));
-    let group = RegionId(8);
-    let (machine, gate, at_gate) = Slow::new();
-    let options = NodeOptions::new(Configuration::new([Member::new(first, "")]));
-    let slow = cluster.hosts[&first].create_node(group, options, machine).expect("created");
-    insist(&slow);
-
+    let Beside { cluster, leader, slow, gate, at_gate } = Beside::new();
     let closed = gate.lock().expect("nobody panics under it");
     let saved = slow.snapshot();
     at_gate.recv_timeout(PATIENCE).expect("it copies");
     let waits = slow.propose("y");
     cluster.say(leader, "a").expect("applied");
-    cluster.words(first).expect("this worker goes on");
+    cluster.words(FIRST).expect("this worker goes on");
     drop(closed);
     saved.wait_timeout(PATIENCE).expect("saved");
     waits.wait_timeout(PATIENCE).expect("applied after the copy");
@@ -236,12 +254,12 @@ fn a_slow_copy_and_a_slow_install_hold_up_no_other_group_of_their_worker() {
     // What the first has in its log is gone, so the second is sent the snapshot.
     let (machine, gate, at_gate) = Slow::new();
     let closed = gate.lock().expect("nobody panics under it");
-    let joining = cluster.hosts[&second].create_node(group, NodeOptions::joining(), machine);
+    let joining = cluster.hosts[&SECOND].create_node(SLOW, NodeOptions::joining(), machine);
     let joined = joining.expect("created");
-    let added = slow.add_peer(&Member::new(second, ""));
+    let added = slow.add_peer(&Member::new(SECOND, ""));
     at_gate.recv_timeout(PATIENCE).expect("it installs");
     cluster.say(leader, "b").expect("applied");
-    let words = cluster.words(second).expect("this worker goes on");
+    let words = cluster.words(SECOND).expect("this worker goes on");
     assert_eq!(words, ["a", "b"]);
     drop(closed);
     added.wait_timeout(PATIENCE).expect("added");
@@ -252,23 +270,15 @@ fn a_slow_copy_and_a_slow_install_hold_up_no_other_group_of_their_worker() {
 /// Nobody has saved a snapshot when a follower needs the first one.
 #[test]
 fn a_slow_first_copy_for_a_new_member_holds_up_no_other_group() {
-    let mut cluster = Cluster::tuned_hosts(2, |options| options.apply_workers = 1);
-    let leader = cluster.elect();
-    let (first, second) = (StoreId(1), StoreId(2));
-    let group = RegionId(8);
-    let (machine, gate, at_gate) = Slow::new();
-    let options = NodeOptions::new(Configuration::new([Member::new(first, "")]));
-    let slow = cluster.hosts[&first].create_node(group, options, machine).expect("created");
-    insist(&slow);
-
+    let Beside { cluster, leader, slow, gate, at_gate } = Beside::new();
     let closed = gate.lock().expect("nobody panics under it");
     let (machine, _open, _passes) = Slow::new();
-    let joining = cluster.hosts[&second].create_node(group, NodeOptions::joining(), machine);
+    let joining = cluster.hosts[&SECOND].create_node(SLOW, NodeOptions::joining(), machine);
     let joined = joining.expect("created");
-    let added = slow.add_peer(&Member::new(second, ""));
+    let added = slow.add_peer(&Member::new(SECOND, ""));
     at_gate.recv_timeout(PATIENCE).expect("it copies");
     cluster.say(leader, "a").expect("applied");
-    assert_eq!(cluster.words(first).expect("this worker goes on"), ["a"]);
+    assert_eq!(cluster.words(FIRST).expect("this worker goes on"), ["a"]);
     drop(closed);
     added.wait_timeout(PATIENCE).expect("added");
     assert!(joined.last_applied_index() > Index(0));
