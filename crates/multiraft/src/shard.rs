@@ -3,6 +3,7 @@
 //! The driver's loop is: feed events with [`Shard::on_event`], feed time with [`Shard::on_time`],
 //! drain once with [`Shard::take_effects`], execute, repeat. A turn may hold any number of events.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -58,12 +59,19 @@ pub struct ShardConfig {
 /// place: after a crash, what the log still knew of it would be taken for the new one's.
 #[derive(Default)]
 struct Leaving {
-    /// The log task that forgets it.
-    task: Option<TaskSeq>,
-    /// That task is durable.
+    /// The log task that forgets it is durable.
     is_forgotten: bool,
     /// The state machine is gone.
     is_destroyed: bool,
+}
+
+/// A log task under way.
+struct Pending {
+    seq: TaskSeq,
+    /// The groups that have a part in it.
+    groups: Vec<RegionId>,
+    /// The destroyed groups that it makes the log forget.
+    forgets: Vec<RegionId>,
 }
 
 impl Default for ShardConfig {
@@ -108,8 +116,8 @@ pub struct Shard {
     watch: Watch,
     /// Number of the newest log task.
     task: TaskSeq,
-    /// Log tasks under way, oldest first, with the groups that have a part in them.
-    tasks: VecDeque<(TaskSeq, Vec<RegionId>)>,
+    /// Log tasks under way, oldest first.
+    tasks: VecDeque<Pending>,
     /// Questions to the log that are not answered, by their numbers in this shard; whose each is,
     /// and its number there. An answer to a replica that is gone finds none.
     fetches: BTreeMap<u64, (RegionId, u64)>,
@@ -123,7 +131,9 @@ pub struct Shard {
     records: Vec<Record>,
     /// Somebody waits for those records.
     is_birth: bool,
-    /// Destroyed groups whose last tasks the applier has not finished.
+    /// The next log task forgets these groups.
+    forgets: Vec<RegionId>,
+    /// Destroyed groups of which something is left.
     leaving: BTreeMap<RegionId, Leaving>,
     engine_sync: EngineSync,
 }
@@ -147,6 +157,7 @@ impl Shard {
             early: Effects::default(),
             records: Vec::new(),
             is_birth: false,
+            forgets: Vec::new(),
             leaving: BTreeMap::new(),
             engine_sync: EngineSync::default(),
         }
@@ -203,6 +214,7 @@ impl Shard {
             return false;
         }
         self.records.push(Record::Forget { group: id });
+        self.forgets.push(id);
         self.leaving.insert(id, Leaving::default());
         self.early.apply.push(ApplyTask::Destroy { group: id });
         true
@@ -304,7 +316,7 @@ impl Shard {
                 self.with(group, |g| g.on_snapshot_installed(&meta, ok, now));
             }
             Event::Destroyed { group } => {
-                self.leave(|id, leaving| leaving.is_destroyed |= id == group);
+                self.leave(group, |leaving| leaving.is_destroyed = true);
             }
             Event::EngineSynced => self.on_engine_synced(),
             Event::Snapshotted { group, index } => {
@@ -393,14 +405,13 @@ impl Shard {
         }
         if records.used || !records.list.is_empty() {
             self.task = task;
-            for leaving in self.leaving.values_mut().filter(|leaving| leaving.task.is_none()) {
-                leaving.task = Some(task);
-                records.must_sync = true;
-            }
-            self.tasks.push_back((task, std::mem::take(&mut records.groups)));
+            let forgets = std::mem::take(&mut self.forgets);
+            let is_awaited = is_birth || !forgets.is_empty();
+            let groups = std::mem::take(&mut records.groups);
+            self.tasks.push_back(Pending { seq: task, groups, forgets });
             effects.log = Some(LogTask {
                 seq: task,
-                lazy: !records.must_sync && records.gated.is_empty() && !is_birth,
+                lazy: !records.must_sync && records.gated.is_empty() && !is_awaited,
                 records: records.list,
                 gated: records.gated,
             });
@@ -521,23 +532,26 @@ impl Shard {
 
     fn on_log_synced(&mut self, task: TaskSeq, now: Moment) {
         assert!(task <= self.task, "{task:?} synced, newest is {:?}", self.task);
-        while self.tasks.front().is_some_and(|(oldest, _)| *oldest <= task) {
-            for id in self.tasks.pop_front().map(|(_, ids)| ids).into_iter().flatten() {
+        while let Some(done) = self.tasks.pop_front_if(|oldest| oldest.seq <= task) {
+            for id in done.groups {
                 let Some(group) = self.groups.get_mut(&id) else { continue };
                 if group.on_log_synced(task, now) {
                     self.agenda.note(group, &self.config);
                 }
             }
+            for id in done.forgets {
+                self.leave(id, |leaving| leaving.is_forgotten = true);
+            }
         }
-        self.leave(|_, leaving| leaving.is_forgotten |= leaving.task.is_some_and(|t| t <= task));
         self.bear_heirs(task, now);
     }
 
-    fn leave(&mut self, note: impl Fn(RegionId, &mut Leaving)) {
-        self.leaving.retain(|id, leaving| {
-            note(*id, leaving);
-            !(leaving.is_destroyed && leaving.is_forgotten)
-        });
+    fn leave(&mut self, id: RegionId, note: impl FnOnce(&mut Leaving)) {
+        let Entry::Occupied(mut leaving) = self.leaving.entry(id) else { return };
+        note(leaving.get_mut());
+        if leaving.get().is_destroyed && leaving.get().is_forgotten {
+            leaving.remove();
+        }
     }
 
     fn on_engine_synced(&mut self) {
