@@ -126,7 +126,8 @@ pub enum Body {
     },
     /// I am a new replica on the store of a member that cannot keep its promises any more and is
     /// silent for ever: change the membership so that I take its place. Asked of everybody, again
-    /// and again; a leader acts on it. The sender has no term of its own yet and names none.
+    /// and again; a leader acts on it, a follower passes it on. The sender has no term of its own
+    /// yet and names none; whoever passes it on names its own.
     Succeed {
         /// Where both live.
         store: StoreId,

@@ -22,11 +22,15 @@ pub(crate) fn judge(
 ) -> Option<Transition> {
     if let Body::Succeed { .. } = message.body {
         // Its sender has no term, and may not know who lives here by now. Only a leader can do
-        // anything about it, and it may be one that the sender never heard of.
+        // anything about it, and it may be one that the sender never heard of. Whoever passes it on
+        // names its own term, and does so only if that is newer: no hop goes back in time, and so
+        // none in circles, although an heir may know less than the leader in whose place it lives.
+        let term = shared.term();
         if let Role::Follower(follower) = role
             && let Some(leader) = follower.leader()
+            && message.term < term
         {
-            shared.outbox.send(Seq(0), Message { to: leader, ..message.clone() });
+            shared.outbox.send(Seq(0), Message { to: leader, term, ..message.clone() });
         }
         return (role.kind() == RoleKind::Leader).then_some(Transition::Stay);
     }
