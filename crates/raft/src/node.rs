@@ -18,7 +18,6 @@ use crate::membership::{change, reset};
 use crate::priority::Patience;
 use crate::read::rounds::Reader;
 use crate::replication::progress::Progress;
-use crate::roles::candidate;
 use crate::roles::follower::Follower;
 use crate::roles::{Role, Transition};
 use crate::shared::Shared;
@@ -226,7 +225,7 @@ impl Node {
         self.shared.durability.on_persisted(seq, &mut self.shared.log);
         let transition = match &mut self.role {
             Role::Follower(_) | Role::PreCandidate(_) => Transition::Stay,
-            Role::Candidate(role) => candidate::on_persisted(&mut self.shared, role),
+            Role::Candidate(role) => role.tally(&self.shared),
             Role::Leader(leader) => leader.on_persisted(&mut self.shared),
         };
         self.role.change(&mut self.shared, transition, now);

@@ -28,6 +28,10 @@ mutants! {
     VoteForOlderLog,
     /// A vote leaves before it is durable (jraft#1245).
     VoteBeforeSync,
+    /// The target of a transfer asks for votes by a log that is not durable (design/0007).
+    TransferBeforeLog,
+    /// And counts its own vote before that is durable.
+    TransferBeforeVote,
     /// A restart forgets who got the vote of the current term.
     VoteForgotten,
     /// Term and vote never reach the log.

@@ -20,7 +20,7 @@ use crate::shared::Shared;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    /// Who answered what; this peer's own vote once it is durable.
+    /// Which of the others answered what.
     pub(crate) votes: BTreeMap<PeerId, bool>,
     /// When to try again.
     pub(crate) deadline: Moment,
@@ -33,20 +33,13 @@ pub(crate) fn enter(shared: &mut Shared, occasion: Occasion, now: Moment) -> Can
     shared.set_vote(shared.config.id);
     let body = Body::Vote { last: shared.log.last(), transfer: occasion == Occasion::Transfer };
     assert!(!shared.durability.is_ballot_durable(), "the ballot changed just now");
-    if occasion == Occasion::Transfer && shared.is_log_durable() {
+    let blind = mutants::is_on(Mutant::TransferBeforeLog);
+    if occasion == Occasion::Transfer && (shared.is_log_durable() || blind) {
         election::ask_voters(shared, |shared, to| shared.send(to, body.clone()));
     } else {
         election::ask_voters(shared, |shared, to| shared.send_after_ballot(to, body.clone()));
     }
     Candidate { votes: BTreeMap::new(), deadline: shared.election_deadline(now) }
-}
-
-/// Something became durable: perhaps our own vote, which then counts.
-pub(crate) fn on_persisted(shared: &mut Shared, role: &mut Candidate) -> Transition {
-    if shared.durability.is_ballot_durable() {
-        role.votes.insert(shared.config.id, true);
-    }
-    role.tally(shared)
 }
 
 /// A message of this term arrived (or a pre-vote for a newer one).
@@ -101,11 +94,18 @@ pub(crate) fn step(shared: &mut Shared, role: &mut Candidate, message: &Message)
 }
 
 impl Candidate {
-    fn tally(&self, shared: &Shared) -> Transition {
-        match joint::tally(shared.membership(), |peer| self.votes.get(&peer).copied()) {
+    /// How the election stands. Asked, too, when something became durable: perhaps our own vote,
+    /// which counts from then on.
+    pub(crate) fn tally(&self, shared: &Shared) -> Transition {
+        let id = shared.config.id;
+        let early = mutants::is_on(Mutant::TransferBeforeVote);
+        let has_voted = shared.durability.is_ballot_durable() || early;
+        let answer = |peer| self.votes.get(&peer).copied();
+        let vote = |peer| if peer == id { has_voted.then_some(true) } else { answer(peer) };
+        match joint::tally(shared.membership(), vote) {
             // A leader's messages leave at once, so its ballot must be durable by now. Winning
             // without the own vote is possible; leading before it is durable is not.
-            Tally::Won if shared.durability.is_ballot_durable() => Transition::Lead,
+            Tally::Won if has_voted => Transition::Lead,
             Tally::Won | Tally::Pending => Transition::Stay,
             Tally::Lost => Transition::Follow {
                 term: shared.term(),
