@@ -11,6 +11,7 @@ mod deaf_leader;
 mod early_heir;
 mod empty_probe;
 mod figure_8;
+mod jumping_clocks;
 mod late_answer;
 mod lease;
 mod log;
@@ -61,6 +62,7 @@ fn script_of(mutant: Mutant) -> Option<Script> {
         Inside::InstallUnmarked | Inside::InstallNotSynced => {
             Script::Seeds(30, cut_off_install::narrow)
         }
+        Inside::SessionsByWall => Script::Seeds(20, jumping_clocks::narrow),
         Inside::LogKeepsTorn => Script::Log(log::lost_frame),
         Inside::LogFreesEarly => Script::Log(log::unsynced_note),
         Inside::LogSyncErrorForgotten => Script::Log(log::failed_sync),
