@@ -8,7 +8,7 @@ mod behind_the_sync;
 mod cut_off_change;
 pub(crate) mod cut_off_install;
 mod deaf_leader;
-mod early_heir;
+mod early_target;
 mod empty_probe;
 mod figure_8;
 mod jumping_clocks;
@@ -45,7 +45,10 @@ enum Script {
 fn script_of(mutant: Mutant) -> Option<Script> {
     let Mutant::Inside(mutant) = mutant else { return None };
     Some(match mutant {
-        Inside::TransferBeforeLog => Script::PlayWith(early_heir::narrow, early_heir::play),
+        Inside::VoteBeforeSync | Inside::TransferBeforeLog => {
+            Script::PlayWith(early_target::narrow, early_target::crashed)
+        }
+        Inside::TransferBeforeVote => Script::PlayWith(early_target::narrow, early_target::elected),
         Inside::CommitOldTerm => Script::Play(figure_8::play),
         Inside::CommitUnverified => Script::Play(empty_probe::play),
         Inside::AppendUnmatched => Script::Play(empty_probe::guessed),
