@@ -11,8 +11,9 @@
 //!
 //! A session that was left lives on until its last request is over.
 //!
-//! A region is asked to open a session only while that is young. A region that does not know an
-//! older one may have forgotten it, together with the outcome that a retry looks for.
+//! A region is asked to open a session only for writes that left it a short while ago. A region
+//! that does not know the session of an older one may have forgotten it, together with the outcome
+//! that a retry looks for. New writes are named in a session that is young, or known there.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -22,7 +23,8 @@ use kontiki_types::{ClientId, Moment, RegionId, RequestId};
 
 /// How long a session takes new requests.
 pub const SESSION_AGE_MAX: Duration = Duration::from_millis(SESSION_TTL_MS / 2);
-/// How long regions are asked to open it.
+/// How long regions are asked to open it: for new writes from its birth, and for each write from
+/// its first try.
 pub const SESSION_OPEN_MAX: Duration = Duration::from_millis(SESSION_OPEN_MS);
 /// Widest window of request ids, from the least outstanding one to the newest.
 pub const SESSION_WINDOW_MAX: usize = SESSION_OUTCOMES_MAX / 8 * 7;
@@ -95,10 +97,17 @@ impl Sessions {
         }
     }
 
-    /// What a batch to a region says about a session that has writes outstanding.
-    pub fn standing(&self, client: ClientId, region: RegionId, now: Moment) -> Standing {
+    /// What a batch to a region says about a session that has writes outstanding. `first_left` is
+    /// when the oldest of the batch left for the first time, if any of them has.
+    pub fn standing(
+        &self,
+        client: ClientId,
+        region: RegionId,
+        first_left: Option<Moment>,
+        now: Moment,
+    ) -> Standing {
         let session = self.session(client);
-        let young = now.since(session.born) < SESSION_OPEN_MAX;
+        let young = now.since(first_left.unwrap_or(session.born)) < SESSION_OPEN_MAX;
         let open = young && !session.known_at.contains(&region);
         Standing { lowest: RequestId(session.lowest), open }
     }
@@ -176,7 +185,8 @@ mod tests {
     fn lowest_is_the_least_request_that_is_not_over() {
         let mut sessions = Sessions::new(ClientId(7), Moment::ZERO);
         let ids: Vec<_> = (0..4).map(|_| sessions.begin(Moment::ZERO, NO_DRAW)).collect();
-        let lowest = |sessions: &Sessions| sessions.standing(ClientId(7), R, Moment::ZERO).lowest.0;
+        let lowest =
+            |sessions: &Sessions| sessions.standing(ClientId(7), R, None, Moment::ZERO).lowest.0;
         assert_eq!(ids.iter().map(|id| id.request.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
         let mut seen = vec![lowest(&sessions)];
         for n in [1, 0, 3, 2] {
@@ -192,10 +202,14 @@ mod tests {
         let mut sessions = Sessions::new(ClientId(7), Moment::ZERO);
         let id = sessions.begin(Moment::ZERO, NO_DRAW);
         let limit = Moment::ZERO + SESSION_OPEN_MAX;
+        let just_before = limit - Duration::from_micros(1);
+        let opens = |first_left, now| sessions.standing(id.client, R, first_left, now).open;
+        assert!(opens(None, just_before));
+        assert!(!opens(None, limit), "old: a region may have known and forgotten it");
+        assert!(!opens(Some(Moment::ZERO), limit), "and the outcome of this write");
+        assert!(opens(Some(just_before), just_before + SESSION_OPEN_MAX / 2), "it left late");
         let open =
-            |sessions: &Sessions, region, now| sessions.standing(id.client, region, now).open;
-        assert!(open(&sessions, R, limit - Duration::from_micros(1)));
-        assert!(!open(&sessions, R, limit), "old: a region may have known and forgotten it");
+            |sessions: &Sessions, region, now| sessions.standing(id.client, region, None, now).open;
         assert!(sessions.is_too_old_for(id.client, R, limit));
         assert!(!sessions.is_too_old_for(id.client, R, Moment::ZERO));
         sessions.on_outcome(id.client, R);
@@ -211,8 +225,8 @@ mod tests {
         let late = Moment::ZERO + SESSION_AGE_MAX;
         let new = sessions.begin(late, || ClientId(8));
         assert_eq!((new.client, new.request), (ClientId(8), RequestId(1)));
-        assert!(sessions.standing(new.client, R, late).open);
-        assert!(!sessions.standing(old.client, R, late).open);
+        assert!(sessions.standing(new.client, R, None, late).open);
+        assert!(!sessions.standing(old.client, R, None, late).open);
         sessions.finish(old);
         assert!(sessions.left.is_empty(), "{sessions:?}");
     }
@@ -227,7 +241,7 @@ mod tests {
                 drawn += 1;
                 ClientId(drawn)
             });
-            let lowest = sessions.standing(id.client, R, Moment::ZERO).lowest;
+            let lowest = sessions.standing(id.client, R, None, Moment::ZERO).lowest;
             assert!(id.request.0 - lowest.0 < SESSION_OUTCOMES_MAX as u64);
             sessions.finish(id);
         }

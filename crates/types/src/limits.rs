@@ -27,7 +27,8 @@ pub const SESSION_TTL_MS: u64 = 60 * 60 * 1000;
 /// A session used within this time, in milliseconds that the region lived, is never forgotten to
 /// make room: a retry of a write whose answer was lost could open it again, and take effect twice.
 pub const SESSION_KEPT_MS: u64 = 2 * 60 * 1000;
-/// How old a session may be when a client still asks regions to open it, in its own milliseconds.
+/// How long ago a write may have left for the first time when a client still asks its region to
+/// open the session it does not know, in the client's own milliseconds.
 pub const SESSION_OPEN_MS: u64 = SESSION_KEPT_MS / 2;
 /// Most rows one scan answers, and most bytes of keys and values.
 pub const SCAN_ROWS_MAX: usize = 10_000;

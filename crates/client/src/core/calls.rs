@@ -24,6 +24,8 @@ pub(super) struct Call<W> {
     pub(super) part: Option<KeyRange>,
     pub(super) deadline: Moment,
     pub(super) waiter: W,
+    /// When its first try left under the name it has.
+    pub(super) first_left: Option<Moment>,
     /// It lies in a batch that was sent and not answered.
     pub(super) in_flight: bool,
     /// It is a write, and some try may have made it happen.
@@ -47,6 +49,7 @@ impl<W> Call<W> {
             part: None,
             deadline,
             waiter,
+            first_left: None,
             in_flight: false,
             may_have_happened: false,
             failed_count: 0,

@@ -50,6 +50,7 @@ impl<W> Core<W> {
         let mut fresh = || ClientId(self.rng.draw());
         self.sessions.on_forgotten(old.client, now, &mut fresh);
         call.write = Some(self.sessions.begin(now, &mut fresh));
+        call.first_left = None;
         self.sessions.finish(old);
     }
 

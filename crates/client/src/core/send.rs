@@ -93,7 +93,8 @@ impl<W> Core<W> {
                 Body::Reads { mode, reads: reads.collect() }
             }
             Kind::Writes(client) => {
-                let standing = self.sessions.standing(client, region, now);
+                let first_left = live.clone().filter_map(|call| call.first_left).min();
+                let standing = self.sessions.standing(client, region, first_left, now);
                 let commands = live.map(|call| match (&call.ask, call.write) {
                     (Ask::Write(command), Some(write)) => {
                         assert!(
@@ -116,6 +117,7 @@ impl<W> Core<W> {
         for &key in calls {
             let call = self.calls.get_mut(key).expect("checked while building");
             call.in_flight = true;
+            call.first_left.get_or_insert(now);
             unanswered_count = unanswered_count.max(call.unanswered_count(store));
         }
         let patience = 1 << unanswered_count.min(TIMEOUT_DOUBLINGS_MAX);

@@ -15,7 +15,7 @@ use crate::admin::{Route, Store};
 use crate::ask::{
     Answer, AnswerBody, Body, Columns, Direction, Found, Outgoing, Read, Scan, Trouble,
 };
-use crate::session::SESSION_AGE_MAX;
+use crate::session::{SESSION_AGE_MAX, SESSION_OPEN_MAX};
 
 const ATTEMPT: Duration = Duration::from_secs(1);
 const DEADLINE: Moment = Moment(10_000_000);
@@ -413,6 +413,19 @@ fn an_old_session_asks_no_region_to_open_it() {
     driver.core.on_call(Ask::Write(late_call), late, "b", driver.now);
     let (client, _, open, ids) = said(&driver.only(2));
     assert!(client != said(&first).0 && open && ids == [1], "new writes take a new session");
+}
+
+#[test]
+fn a_write_that_left_a_young_session_may_open_it_when_that_is_older() {
+    let mut driver = Driver::new(&[(region(1, "..", 1), 1)]);
+    driver.now = Moment::ZERO + SESSION_OPEN_MAX - Duration::from_millis(1);
+    let command = Command::Put { key: bytes("a"), value: bytes("v") };
+    driver.core.on_call(Ask::Write(command), driver.now + SESSION_OPEN_MAX * 2, "a", driver.now);
+    let first = driver.only(1);
+    assert_eq!(said(&first), (said(&first).0, 1, true, vec![1]));
+    driver.now = driver.now + Duration::from_secs(1);
+    driver.core.on_down(s(1), driver.now);
+    assert_eq!(said(&driver.only(2)), said(&first), "sim seed 620259021380: it stayed unknown");
 }
 
 #[test]
