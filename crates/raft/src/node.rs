@@ -86,7 +86,7 @@ impl Node {
         if expected_term.is_some_and(|expected| expected != current) {
             return Err(ProposeError::TermMismatch { current });
         }
-        leader.propose(&mut self.shared, data)
+        leader.propose(&mut self.shared, data, now)
     }
 
     /// Ask for the index a linearizable read must wait for; answered in [`Batch::reads`] or

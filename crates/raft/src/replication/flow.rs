@@ -11,19 +11,20 @@ use crate::Notice;
 use crate::fetch::{self, Purpose};
 use crate::shared::Shared;
 
-/// Send the entries that are due, as far as mode and window allow.
-pub(crate) fn send_appends(shared: &mut Shared, progress: &mut Progress, round: u64) {
+/// Send the entries that are due, as far as mode and window allow. True when an append left.
+pub(crate) fn send_appends(shared: &mut Shared, progress: &mut Progress, round: u64) -> bool {
     let last = shared.log.last().index;
     let mut sent = false;
     while is_due(progress, last) {
         if !send_append(shared, progress, round) {
-            return;
+            return sent;
         }
         sent = true;
     }
     if std::mem::take(&mut progress.nudge) && !sent {
-        send_nudge(shared, progress, round);
+        return send_nudge(shared, progress, round);
     }
+    sent
 }
 
 /// True when an append would leave now.
@@ -75,18 +76,19 @@ fn send_append(shared: &mut Shared, progress: &mut Progress, round: u64) -> bool
 }
 
 /// An empty append, past the window, whose answer shows where the follower is.
-fn send_nudge(shared: &mut Shared, progress: &mut Progress, round: u64) {
+fn send_nudge(shared: &mut Shared, progress: &mut Progress, round: u64) -> bool {
     let after = match progress.mode {
-        Mode::Probe { .. } => return,
+        Mode::Probe { .. } => return false,
         Mode::Replicate => progress.next.prev(),
         // Accepted once the snapshot is installed, whichever it was.
         Mode::Snapshot { .. } => shared.log.start().index,
     };
     if shared.log.term(after).is_none() {
         want_snapshot(shared, progress);
-        return;
+        return false;
     }
     send(shared, progress, after, Vec::new(), round);
+    true
 }
 
 fn send(

@@ -55,6 +55,8 @@ pub(crate) struct Progress {
     pub(crate) echoed: u64,
     pub(crate) echoed_sent: Option<Moment>,
     pub(crate) carried: u64,
+    /// When the last append left.
+    pub(crate) fed: Moment,
     /// What it will take for committed, as far as sent.
     pub(crate) told_commit: Index,
     /// A heartbeat of the clock left, and no append since: an answer now means that whatever is
@@ -99,6 +101,7 @@ impl Progress {
             echoed: 0,
             echoed_sent: None,
             carried: 0,
+            fed: Moment::ZERO,
             told_commit: Index(0),
             quiet: false,
             fetched: Vec::new(),

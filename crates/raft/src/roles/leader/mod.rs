@@ -95,7 +95,9 @@ impl Leader {
         &mut self,
         shared: &mut Shared,
         data: Bytes,
+        now: Moment,
     ) -> Result<Position, ProposeError> {
+        self.now = self.now.max(now);
         if self.transfer.is_some() {
             return Err(ProposeError::Transferring);
         }
@@ -182,7 +184,9 @@ impl Leader {
         let began = self.begin_round(shared);
         let round = self.reads.newest();
         for progress in &mut self.followers {
-            flow::send_appends(shared, progress, round);
+            if flow::send_appends(shared, progress, round) {
+                progress.fed = self.now;
+            }
         }
         self.tell_commit(shared, round);
         if began && !self.is_carried(shared, round) {
