@@ -47,6 +47,11 @@ impl Agenda {
         }
     }
 
+    /// This group took in what makes nothing due, neither now nor later.
+    pub(crate) fn touch(&mut self, group: &Group) {
+        self.touched.push(group.id());
+    }
+
     /// Look at this group when it wants to hear of time, or before.
     pub(crate) fn plan_visit(&mut self, group: &mut Group) {
         let Some(deadline) = group.next_deadline() else { return };

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use kontiki_codec::{membership, payloads};
 use kontiki_log::Record;
-use kontiki_raft::{Batch, ChangeFailure, Node, Notice, Seq, StoreOp};
+use kontiki_raft::{Batch, ChangeFailure, Node, Notice, RoleKind, Seq, StoreOp};
 use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
     Entry, EntryKind, HardState, Index, Membership, Message, Moment, PeerId, PeerRole, Position,
@@ -207,7 +207,8 @@ impl Group {
         }
     }
 
-    /// Every log task up to `task` is durable. True when this group had a part in one.
+    /// Every log task up to `task` is durable. True when that may have made something due: on a
+    /// follower it seldom does, because the log writer sends what waited for it.
     pub(crate) fn on_log_synced(&mut self, task: TaskSeq, now: Moment) -> bool {
         let mut newest = None;
         while self.in_flight.front().is_some_and(|op| op.task <= task) {
@@ -217,16 +218,20 @@ impl Group {
         assert!(seq > self.durable, "{}: {seq:?} durable after {:?}", self.id, self.durable);
         self.durable = seq;
         self.node.on_persisted(seq, now);
+        let is_revived = self.revival.is_some();
         self.try_revive(now);
-        true
+        let follows = self.node.role() == RoleKind::Follower;
+        is_revived || !follows || !self.gated.is_empty() || self.node.wants_apply()
     }
 
-    pub(crate) fn on_applied(&mut self, index: Index, bytes: usize) {
+    /// The state machine holds everything up to here. True when more is to be handed to it.
+    pub(crate) fn on_applied(&mut self, index: Index, bytes: usize) -> bool {
         assert!(index >= self.applied, "{}: applied {index} after {}", self.id, self.applied);
         assert!(bytes <= self.unapplied_bytes, "{}: {bytes} applied of fewer", self.id);
         self.applied = index;
         self.unapplied_bytes -= bytes;
         self.node.on_applied(index);
+        self.node.wants_apply()
     }
 
     pub(crate) fn on_fetched(&mut self, ticket: u64, entries: Option<Vec<Entry>>) {

@@ -302,7 +302,7 @@ impl Shard {
             Event::LogSynced { task } => self.on_log_synced(task, now),
             Event::Applied { group, index, bytes } => {
                 self.engine_sync.on_applied(bytes, now);
-                self.with(group, |g| g.on_applied(index, bytes));
+                self.tell(group, |g| g.on_applied(index, bytes));
             }
             Event::Fetched { ticket, entries } => {
                 if let Some((group, ticket)) = self.fetches.remove(&ticket) {
@@ -461,6 +461,16 @@ impl Shard {
         }
     }
 
+    /// As [`Self::with`], for reports that seldom make anything due: `input` says whether this did.
+    fn tell(&mut self, id: RegionId, input: impl FnOnce(&mut Group) -> bool) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        if input(group) {
+            self.agenda.note(group, &self.config);
+        } else {
+            self.agenda.touch(group);
+        }
+    }
+
     /// The driver decides; beyond the bound the sender learns by silence, as with any lost message.
     fn on_unknown(&mut self, unknown: Unknown) {
         let id = &unknown.group;
@@ -534,10 +544,7 @@ impl Shard {
         assert!(task <= self.task, "{task:?} synced, newest is {:?}", self.task);
         while let Some(done) = self.tasks.pop_front_if(|oldest| oldest.seq <= task) {
             for id in done.groups {
-                let Some(group) = self.groups.get_mut(&id) else { continue };
-                if group.on_log_synced(task, now) {
-                    self.agenda.note(group, &self.config);
-                }
+                self.tell(id, |g| g.on_log_synced(task, now));
             }
             for id in done.forgets {
                 self.leave(id, |leaving| leaving.is_forgotten = true);

@@ -27,7 +27,8 @@ pub(crate) struct Applying {
     commit: Index,
     handed_out: Index,
     applied: Index,
-    pub(crate) install: Option<Install>,
+    /// Boxed: it is rare, and what is around it is looked at all the time.
+    pub(crate) install: Option<Box<Install>>,
     /// Entries that came back from the disk, the next to be handed out.
     fetched: Vec<Entry>,
 }

@@ -32,7 +32,7 @@ pub(crate) struct Durability {
     /// Term or vote changed since the last operation was built.
     ballot_changed: bool,
     /// The log was restarted by a snapshot since the last operation was built.
-    snapshot: Option<StoredSnapshot>,
+    snapshot: Option<Box<StoredSnapshot>>,
     /// The commit hint last handed out.
     hinted: Index,
     pending: VecDeque<Pending>,
@@ -51,7 +51,7 @@ impl Durability {
 
     /// The log restarts at a snapshot.
     pub(crate) fn on_snapshot(&mut self, snapshot: StoredSnapshot) {
-        self.snapshot = Some(snapshot);
+        self.snapshot = Some(Box::new(snapshot));
     }
 
     /// What a message must wait for that speaks in the current term but claims nothing of the log.
@@ -116,7 +116,7 @@ impl Durability {
         self.hinted = hard_state.commit;
         Some(StoreOp {
             seq: self.newest,
-            snapshot: self.snapshot.take(),
+            snapshot: self.snapshot.take().map(|snapshot| *snapshot),
             entries,
             hard_state: tell.then_some(hard_state),
             lazy: false,

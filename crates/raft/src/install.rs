@@ -30,8 +30,8 @@ pub(crate) fn on_snapshot(
         shared.commit_to(position.index);
         follower.acknowledge(session, position.index, 0);
     } else if shared.applying.install.as_ref().is_none_or(|install| !install.started) {
-        let term = shared.term();
-        shared.applying.install = Some(Install { meta, from, term, session, started: false });
+        let install = Install { meta, from, term: shared.term(), session, started: false };
+        shared.applying.install = Some(Box::new(install));
     }
 }
 

@@ -321,8 +321,13 @@ impl Node {
         };
         speaks
             || shared.durability.wants_build(&shared.log)
-            || shared.applying.wants_round(&shared.log)
+            || self.wants_apply()
             || !shared.outbox.is_empty()
+    }
+
+    /// Entries may be handed out, or a snapshot installed, once the state machine is ready for it.
+    pub fn wants_apply(&self) -> bool {
+        self.shared.applying.wants_round(&self.shared.log)
     }
 
     /// Move what is to be done into the batch; call after each round of inputs that led to output.

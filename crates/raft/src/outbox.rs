@@ -10,6 +10,8 @@ use crate::{Batch, Fetch, Notice, Outgoing, ReadId, ReadReady, Seq};
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    /// Something was said or asked: one place to look at in place of five.
+    has_any: bool,
     send: Vec<Outgoing>,
     reads: Vec<ReadReady>,
     reads_failed: Vec<ReadId>,
@@ -20,36 +22,37 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Send once the operation `after` is durable; at once when that is 0.
     pub(crate) fn send(&mut self, after: Seq, message: Message) {
+        self.has_any = true;
         self.send.push(Outgoing { after, message });
     }
 
     /// Ask the disk.
     pub(crate) fn fetch(&mut self, fetch: Fetch) {
+        self.has_any = true;
         self.fetch.push(fetch);
     }
 
     /// Tell the layer above.
     pub(crate) fn notify(&mut self, notice: Notice) {
+        self.has_any = true;
         self.notices.push(notice);
     }
 
     /// These reads may be served once `index` is applied.
     pub(crate) fn release_read(&mut self, id: ReadId, index: Index) {
+        self.has_any = true;
         self.reads.push(ReadReady { id, index });
     }
 
     /// These reads could not be confirmed.
     pub(crate) fn fail_reads(&mut self, ids: impl IntoIterator<Item = ReadId>) {
+        self.has_any = true;
         self.reads_failed.extend(ids);
     }
 
     /// Nothing was said and nothing asked.
     pub(crate) fn is_empty(&self) -> bool {
-        self.send.is_empty()
-            && self.reads.is_empty()
-            && self.reads_failed.is_empty()
-            && self.notices.is_empty()
-            && self.fetch.is_empty()
+        !self.has_any
     }
 
     /// The term rose within a round. A gated message of the old term names an operation that is
@@ -77,6 +80,9 @@ impl Outbox {
 
     /// Move everything into the batch.
     pub(crate) fn drain_into(&mut self, batch: &mut Batch) {
+        if !std::mem::take(&mut self.has_any) {
+            return;
+        }
         batch.send.append(&mut self.send);
         batch.reads.append(&mut self.reads);
         batch.reads_failed.append(&mut self.reads_failed);

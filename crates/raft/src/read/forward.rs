@@ -56,6 +56,9 @@ impl Forwarded {
 
     /// End of a round: ask.
     pub(crate) fn flush(&mut self, shared: &mut Shared, leader: PeerId) {
+        if !self.is_queued() {
+            return;
+        }
         let deadline = self.queued_deadline;
         let queued = [
             (ReadMode::Index, std::mem::take(&mut self.queued)),
@@ -103,7 +106,7 @@ impl Forwarded {
 
     /// Reads wait for a question.
     pub(crate) fn is_queued(&self) -> bool {
-        !self.queued.is_empty() || !self.queued_by_lease.is_empty()
+        self.count > 0 && !(self.queued.is_empty() && self.queued_by_lease.is_empty())
     }
 
     /// Nobody waits.
