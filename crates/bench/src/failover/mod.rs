@@ -75,6 +75,10 @@ struct Report {
     kill_p99_ms: f64,
     transfer_p50_ms: f64,
     transfer_p99_ms: f64,
+    /// The longest silence in as long a time in which nothing happened: what the machine does to
+    /// callers anyway.
+    calm_p50_ms: f64,
+    calm_p99_ms: f64,
     /// What one sync cost while leaders handed over.
     sync_p50_ms: f64,
     sync_p99_ms: f64,
@@ -101,13 +105,15 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     let mut scene = Scene { stores, client, writers, rng: rng(1, 1) };
 
     let probe = Probe::start(&dir)?;
-    let mut transfers = Samples::default();
+    let (mut transfers, mut calms) = (Samples::default(), Samples::default());
     for n in 1..=args.transfers {
-        let took = scene.transfer().await.with_context(|| format!("transfer {n}"))?;
-        transfers.record(took);
+        calms.record(scene.calm().await.with_context(|| format!("before transfer {n}"))?);
+        transfers.record(scene.transfer().await.with_context(|| format!("transfer {n}"))?);
     }
     transfers.sort();
     print("transfer", &transfers);
+    calms.sort();
+    print("calm in between", &calms);
     let syncs = probe.stop()?;
     print("sync meanwhile", &syncs);
     let mut kills = Samples::default();
@@ -126,6 +132,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         kill_p99_ms: kills.quantile_ms(0.99),
         transfer_p50_ms: transfers.quantile_ms(0.5),
         transfer_p99_ms: transfers.quantile_ms(0.99),
+        calm_p50_ms: calms.quantile_ms(0.5),
+        calm_p99_ms: calms.quantile_ms(0.99),
         sync_p50_ms: syncs.quantile_ms(0.5),
         sync_p99_ms: syncs.quantile_ms(0.99),
         failed_requests: failed.count,
@@ -166,6 +174,14 @@ impl Scene {
         self.stores.restart(leader)?;
         self.stores.check()?;
         Ok(took)
+    }
+
+    /// How long nobody was acknowledged though nothing happened.
+    async fn calm(&mut self) -> anyhow::Result<Duration> {
+        self.whole().await?;
+        let began = Instant::now();
+        tokio::time::sleep(WATCHED).await;
+        Ok(self.writers.longest_silence(began))
     }
 
     /// Lets the leader hand over, and tells how long nobody was acknowledged.
