@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontiki_codec::frame;
 use kontiki_multiraft::{Effects, Event, Outbound};
-use kontiki_types::{Body, Message, Moment, RegionId, StoreId, Term};
+use kontiki_types::{Body, Message, Moment, PeerId, RegionId, StoreId, Term};
 
 use crate::env::{Env, Work};
 use crate::marks::Mark;
@@ -192,19 +192,21 @@ impl Machine {
 }
 
 impl Running {
-    /// Remembers whose leaders were heard of, if the nodes took it so.
-    fn note_heard(&mut self, heard: &[(RegionId, Term)], now: Moment) {
-        for &(group, term) in heard {
-            if self.shard.node(group).is_some_and(|node| node.term() == term) {
+    /// Remembers whose leaders were heard of, if the nodes took it so. What is for the replica that
+    /// was here before, and late, says nothing to this one (seed 587211632424).
+    fn note_heard(&mut self, heard: &[(RegionId, PeerId, Term)], now: Moment) {
+        for &(group, to, term) in heard {
+            let node = self.shard.node(group);
+            if node.is_some_and(|node| (node.id(), node.term()) == (to, term)) {
                 self.heard.insert(group, (term, now));
             }
         }
     }
 }
 
-/// The group and term of a leader, if it is one who speaks.
-fn word_of_leader(event: &Event) -> Option<(RegionId, Term)> {
+/// The group of a leader, to whom it speaks, and its term, if it is one who speaks.
+fn word_of_leader(event: &Event) -> Option<(RegionId, PeerId, Term)> {
     let Event::Message { group, message, .. } = event else { return None };
     let is_leader = matches!(message.body, Body::Append { .. } | Body::Heartbeat { .. });
-    is_leader.then_some((*group, message.term))
+    is_leader.then_some((*group, message.to, message.term))
 }
