@@ -1,16 +1,17 @@
 //! `groups`: what group commit is worth: many groups that write at once, against one group that
 //! writes the same bytes.
 //!
-//! The same callers, payloads and processes each time ([`crate::node`]); only the number of groups
-//! differs. All replicas lie on one disk, and each process has one log for all its groups, so that
-//! a sync serves whichever groups have something to write. The leaders are gathered in the first
-//! process, where the one leader of a single group is as well.
+//! The same callers, payloads, keys and processes each time ([`crate::node`]); only the number of
+//! groups differs. All replicas lie on one disk, and each process has one log for all its groups,
+//! so that a sync serves whichever groups have something to write. The leaders are gathered in the
+//! first process, where the one leader of a single group is as well.
+
 
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use crate::node::{Load, Place};
+use crate::node::{KEYS, Load, Place};
 use crate::nodehost::cluster::Cluster;
 use crate::nodehost::{WideRow, medians, print_line, row};
 use crate::report::write_json;
@@ -24,7 +25,7 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(1..))]
     groups: Vec<u64>,
     /// Callers, dealt over the groups
-    #[arg(long, value_delimiter = ',', default_value = "1000,4096")]
+    #[arg(long, value_delimiter = ',', default_value = "1000,4096,16384")]
     clients: Vec<usize>,
     /// Bytes of a proposal
     #[arg(long, default_value_t = 256)]
@@ -69,6 +70,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
                     op: Op::Put,
                     callers,
                     payload: args.payload,
+                    // The same keys each time, dealt over the groups as callers are.
+                    keys: KEYS.div_ceil(groups),
                     warmup_s: args.warmup,
                     seconds: args.seconds,
                     round,

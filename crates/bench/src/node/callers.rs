@@ -16,9 +16,6 @@ use crate::closed_loop::{self, Client, Run, Target};
 use crate::usage::Watch;
 use crate::workload::{Values, Workload};
 
-/// Distinct keys: as many as in dragonboat's baseline.
-const KEYS: u64 = 1_000_000;
-
 /// Callers over these groups, dealt in turn.
 pub(super) struct Callers {
     pub(super) host: NodeHost,
@@ -28,7 +25,7 @@ pub(super) struct Callers {
 impl Callers {
     pub(super) async fn run(&self, load: &Load) -> anyhow::Result<Loaded> {
         let workload = Workload {
-            keys: KEYS,
+            keys: load.keys,
             values: Values::new(load.payload.saturating_sub(KEY_BYTES)),
             warmup: Duration::try_from_secs_f64(load.warmup_s)?,
             seconds: Duration::try_from_secs_f64(load.seconds)?,

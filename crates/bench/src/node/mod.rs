@@ -40,6 +40,8 @@ use machine::Machine;
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// Shortest time without a leader before an election: the same as dragonboat's in its baseline.
 const ELECTION: Duration = Duration::from_secs(1);
+/// Distinct keys: as many as in dragonboat's baseline.
+pub(crate) const KEYS: u64 = 1_000_000;
 /// Threads that apply: the library's default.
 const APPLY_WORKERS: usize = 2;
 
@@ -90,6 +92,8 @@ pub(crate) struct Load {
     pub(crate) callers: usize,
     /// Bytes of a key and a value together.
     pub(crate) payload: usize,
+    /// Distinct keys in each group.
+    pub(crate) keys: u64,
     pub(crate) warmup_s: f64,
     pub(crate) seconds: f64,
     /// Other rounds take other keys.

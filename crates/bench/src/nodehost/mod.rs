@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use crate::node::{Load, Loaded, Place};
+use crate::node::{KEYS, Load, Loaded, Place};
 use crate::report::{Row, median_row, print_table, write_json};
 use crate::workload::Op;
 use cluster::Cluster;
@@ -136,7 +136,7 @@ async fn pass(
         for &payload in payloads {
             for &callers in &args.clients {
                 let (warmup_s, seconds) = (args.warmup.into(), args.seconds.into());
-                let load = Load { op, callers, payload, warmup_s, seconds, round };
+                let load = Load { op, callers, payload, keys: KEYS, warmup_s, seconds, round };
                 let (loaded, memory) = contender.load(&load).await?;
                 let row = row(contender.name(), &load, &loaded);
                 let wide = WideRow { row, payload, groups, memory };
