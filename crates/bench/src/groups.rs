@@ -6,7 +6,6 @@
 //! so that a sync serves whichever groups have something to write. The leaders are gathered in the
 //! first process, where the one leader of a single group is as well.
 
-
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
