@@ -104,8 +104,12 @@ impl Rows {
     fn finish(self, id: RegionId) -> Result<Loaded, Error> {
         let Self { region, state, marker, heir, sessions, records } = self;
         let inconsistent = |what: String| Error::Inconsistent(format!("{id}: {what}"));
-        if marker.is_some() {
-            // Half destroyed, half loaded: nothing but the marker means anything.
+        let is_blank = region.is_none() && state.is_none();
+        let holds_nothing = is_blank && sessions.is_empty() && records.is_empty();
+        // Half destroyed, half loaded: nothing but the marker means anything. Or it waited for its
+        // first snapshot when it was succeeded, and has a name and nothing else (sim seed
+        // 415629533744: the store did not start any more).
+        if marker.is_some() || (heir.is_some() && holds_nothing) {
             return Ok(Loaded {
                 region,
                 state: ApplyState::default(),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kontiki_engine::{Engine, SimDisk};
-use kontiki_types::StoreId;
+use kontiki_types::{PeerId, Position, RegionId, StoreId};
 
 use crate::tests::builders::{IDENT, entry, header, payload, peers, put};
 use crate::tests::node::Node;
-use crate::{Background, Error, Inline, Tuning, bootstrap, open};
+use crate::{Background, Error, Inline, Tuning, bootstrap, heir, open};
 
 fn try_open(disk: &SimDisk, ident: kontiki_codec::store_ident::StoreIdent) -> Result<(), Error> {
     let engine: Arc<dyn Engine> = Arc::new(disk.open());
@@ -27,6 +27,20 @@ fn an_engine_without_identity_or_of_another_store_is_refused() {
     assert!(matches!(try_open(&disk, other), Err(Error::OtherStore { .. })));
     let again = bootstrap::bootstrap(&disk.open(), IDENT, std::slice::from_ref(&first));
     assert!(matches!(again, Err(Error::AlreadyBootstrapped)));
+}
+
+/// Sim seed 415629533744: it waited for its first snapshot when its log was damaged.
+#[test]
+fn a_replica_that_was_succeeded_before_it_held_anything_opens() {
+    let disk = SimDisk::new();
+    bootstrap::bootstrap(&disk.open(), IDENT, &[]).unwrap();
+    let engine: Arc<dyn Engine> = Arc::new(disk.open());
+    heir::appoint(&*engine, RegionId(6), PeerId(77)).unwrap();
+    let background: Arc<dyn Background> = Arc::new(Inline);
+    let opened = open::open(&engine, IDENT, &background, Tuning::default()).unwrap();
+    let [replica] = &opened.replicas[..] else { panic!("{opened:?}") };
+    assert_eq!((replica.id(), replica.heir()), (RegionId(6), Some(PeerId(77))));
+    assert_eq!(replica.applied(), Position::ZERO);
 }
 
 #[test]
