@@ -20,6 +20,11 @@ use crate::options;
 use crate::trickle::Trickle;
 use crate::views::Views;
 
+/// How much the thread steps back behind others, as `nice` counts. A merge takes a processor for
+/// seconds and nobody waits for it, while what is put and got waits for the processor it takes.
+/// Not more: a merge that never ran would leave gets ever more young tables to ask.
+const NICE: i32 = 5;
+
 /// The running thread.
 pub(crate) struct Compactor {
     shared: Arc<Shared>,
@@ -84,6 +89,8 @@ impl Drop for Compactor {
 
 impl Shared {
     fn run(&self) {
+        // On Linux that is this thread alone. Where it is refused, the thread runs like any other.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
         while self.wait_for_work() {
             let merged = self.merge_all().map_err(|error| engine_error("merge tables", error));
             if let Err(error) = merged
