@@ -9,7 +9,8 @@
 //!   and catches up before the next kill.
 //! - **transfer**: the leader is asked to hand over; the figure is the longest time in which no
 //!   writer at all was acknowledged, from the order until the new leader has served for a while.
-//!   Beside it stands what a sync cost at that time ([`probe`]).
+//!   Beside it stand the same in as long a calm before, and what a sync cost at that time
+//!   ([`probe`]).
 
 mod probe;
 mod writers;

@@ -31,8 +31,10 @@ pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) -> 
     Transition::Stay
 }
 
-/// Tell everyone who leads, except whom an append told so within an interval: in a group at work a
-/// heartbeat and its answer would only be two more messages to take in.
+/// Tell everyone who leads, except whom an append told so within an interval, and who answered
+/// within one: in a group at work a heartbeat and its answer would only be two more messages to
+/// take in. An append is answered by way of the disk: whoever's is slow still gets heartbeats, or
+/// the leader would take it for gone.
 pub(crate) fn beat(shared: &mut Shared, leader: &mut Leader, now: Moment) {
     leader.now = leader.now.max(now);
     let interval = shared.config.heartbeat_interval;
@@ -43,7 +45,7 @@ pub(crate) fn beat(shared: &mut Shared, leader: &mut Leader, now: Moment) {
     }
     let round = leader.reads.newest();
     for progress in &mut leader.followers {
-        let next = progress.fed + interval;
+        let next = progress.fed.min(progress.heard) + interval;
         if next > now && progress.carried == round {
             leader.heartbeat_at = leader.heartbeat_at.min(next);
             continue;
