@@ -79,6 +79,8 @@ impl Failure {
             Self::RegionChanged { learned } => *learned,
             // Another store is asked, or the same one over a new connection.
             Self::NotSent | Self::ConnectionLost | Self::NoAnswer | Self::Forgotten => true,
+            // Leadership was lost: after a transfer somebody leads already.
+            Self::Unknown(_) => true,
             _ => false,
         }
     }

@@ -40,7 +40,7 @@ fn each_failure_has_its_answer() {
         (F::NotSent, ["now", "now", "after"]),
         (F::ConnectionLost, ["now", "now", "after"]),
         (F::NoAnswer, ["now", "now", "after"]),
-        (F::Unknown("x".into()), ["after", "after", "after"]),
+        (F::Unknown("x".into()), ["now", "now", "after"]),
     ];
     for (failure, expected) in table {
         let histories = [

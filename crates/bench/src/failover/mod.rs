@@ -8,9 +8,9 @@
 //!   acknowledged write, that client's search for the new leader included. The store comes back
 //!   and catches up before the next kill.
 //! - **transfer**: the leader is asked to hand over; the figure is the longest time in which no
-//!   writer at all was acknowledged, from the order until the new leader has served for a while.
-//!   Beside it stand the same in as long a calm before, and what a sync cost at that time
-//!   ([`probe`]).
+//!   writer at all was acknowledged, from the order until a write that began under the new leader
+//!   is acknowledged. Beside it stand the same in as long a calm right after, and what a sync cost
+//!   at that time ([`probe`]).
 
 mod probe;
 mod writers;
@@ -38,8 +38,8 @@ const STORES: usize = 3;
 /// How long the cluster may take to be whole again.
 const WHOLE_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How long acknowledgements are watched after a transfer.
-const WATCHED: Duration = Duration::from_millis(100);
+/// Between two questions to the new leader whether it leads already.
+const ASK_EVERY: Duration = Duration::from_millis(1);
 /// How far behind a replica may be and count as caught up: what is on its way at any moment.
 const BEHIND_MAX: u64 = 1000;
 
@@ -86,6 +86,14 @@ struct Report {
     failed_requests: u64,
 }
 
+/// A transfer of leadership.
+struct Handed {
+    /// The longest time in which no writer was acknowledged.
+    silence: Duration,
+    /// From the order until a write under the new leader was acknowledged.
+    took: Duration,
+}
+
 /// A cluster under writes.
 struct Scene {
     stores: Stores,
@@ -108,8 +116,9 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     let probe = Probe::start(&dir)?;
     let (mut transfers, mut calms) = (Samples::default(), Samples::default());
     for n in 1..=args.transfers {
-        calms.record(scene.calm().await.with_context(|| format!("before transfer {n}"))?);
-        transfers.record(scene.transfer().await.with_context(|| format!("transfer {n}"))?);
+        let handed = scene.transfer().await.with_context(|| format!("transfer {n}"))?;
+        transfers.record(handed.silence);
+        calms.record(scene.calm(handed.took).await.with_context(|| format!("after transfer {n}"))?);
     }
     transfers.sort();
     print("transfer", &transfers);
@@ -177,16 +186,8 @@ impl Scene {
         Ok(took)
     }
 
-    /// How long nobody was acknowledged though nothing happened.
-    async fn calm(&mut self) -> anyhow::Result<Duration> {
-        self.whole().await?;
-        let began = Instant::now();
-        tokio::time::sleep(WATCHED).await;
-        Ok(self.writers.longest_silence(began))
-    }
-
     /// Lets the leader hand over, and tells how long nobody was acknowledged.
-    async fn transfer(&mut self) -> anyhow::Result<Duration> {
+    async fn transfer(&mut self) -> anyhow::Result<Handed> {
         let (region, leader) = self.whole().await?;
         let to = StoreId(leader.0 % STORES as u64 + 1);
         self.at_a_random_moment().await;
@@ -195,10 +196,27 @@ impl Scene {
         let deadline = began + WHOLE_WITHIN;
         while self.leader_by(to).await != Some(to) {
             anyhow::ensure!(Instant::now() < deadline, "{to} does not lead");
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(ASK_EVERY).await;
         }
-        tokio::time::sleep(WATCHED).await;
-        Ok(self.writers.longest_silence(began))
+        let silence = self.silence_until_a_write(began).await;
+        Ok(Handed { silence, took: began.elapsed() })
+    }
+
+    /// How long nobody was acknowledged in so much time, though nothing happened.
+    async fn calm(&mut self, time: Duration) -> anyhow::Result<Duration> {
+        self.whole().await?;
+        self.at_a_random_moment().await;
+        let began = Instant::now();
+        tokio::time::sleep(time).await;
+        Ok(self.silence_until_a_write(began).await)
+    }
+
+    /// The longest time without an acknowledgement, until that of a write that begins now.
+    async fn silence_until_a_write(&self, began: Instant) -> Duration {
+        if let Err(error) = self.client.put(key(1), Bytes::from_static(b"now")).await {
+            self.writers.count_failure(&error);
+        }
+        self.writers.longest_silence(began)
     }
 
     /// The moments at which things happen are spread over the time between two heartbeats.

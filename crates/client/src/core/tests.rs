@@ -368,7 +368,6 @@ fn a_write_that_may_have_happened_stays_so_whatever_later_tries_say() {
     driver.put("a");
     let first = driver.only(1);
     driver.trouble(1, first.id, Trouble::Unknown("leadership lost".into()));
-    driver.pass(Duration::from_millis(10));
     let second = driver.only(2);
     assert_eq!(said(&second), said(&first));
     driver.trouble(2, second.id, Trouble::TooLarge { what: "value".into(), limit: 1, actual: 2 });
