@@ -78,9 +78,12 @@ impl Failure {
             Self::NotLeader { hinted } => *hinted,
             Self::RegionChanged { learned } => *learned,
             // Another store is asked, or the same one over a new connection.
-            Self::NotSent | Self::ConnectionLost | Self::NoAnswer | Self::Forgotten => true,
-            // Leadership was lost: after a transfer somebody leads already.
-            Self::Unknown(_) => true,
+            // Where leadership was lost by a transfer, somebody leads already.
+            Self::NotSent
+            | Self::ConnectionLost
+            | Self::NoAnswer
+            | Self::Forgotten
+            | Self::Unknown(_) => true,
             _ => false,
         }
     }
