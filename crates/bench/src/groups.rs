@@ -16,6 +16,9 @@ use crate::nodehost::{WideRow, medians, print_line, row};
 use crate::report::write_json;
 use crate::workload::Op;
 
+/// Most bytes of rows in each process: of larger payloads there are fewer keys.
+const STATE_BYTES_MAX: u64 = 512 << 20;
+
 /// Flags of `groups`.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -26,9 +29,9 @@ pub(crate) struct Args {
     /// Callers, dealt over the groups
     #[arg(long, value_delimiter = ',', default_value = "1000,4096,16384")]
     clients: Vec<usize>,
-    /// Bytes of a proposal
-    #[arg(long, default_value_t = 256)]
-    payload: usize,
+    /// Bytes of a proposal: of the small ones the processor is the limit, of the large ones the disk
+    #[arg(long = "payload", value_delimiter = ',', default_value = "256,4096")]
+    payloads: Vec<usize>,
     /// Processes, each with a replica of every group
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     replicas: u64,
@@ -52,6 +55,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     anyhow::ensure!(args.rounds > 0, "--rounds is 0: give at least 1");
     anyhow::ensure!(!args.clients.contains(&0), "--clients has a 0: give at least 1");
+    anyhow::ensure!(!args.payloads.contains(&0), "--payload has a 0: give at least 1");
     let temporary = tempfile::Builder::new().prefix("kontiki-groups-").tempdir()?;
     let dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     let mut rows = Vec::new();
@@ -64,13 +68,13 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
             let nodes = usize::try_from(args.replicas)?;
             let mut cluster = Cluster::start(&dir.join("groups"), nodes, groups).await?;
             cluster.place(Place::Gather).await?;
-            for &callers in &args.clients {
+            for (&payload, &callers) in runs(args) {
                 let load = Load {
                     op: Op::Put,
                     callers,
-                    payload: args.payload,
+                    payload,
                     // The same keys each time, dealt over the groups as callers are.
-                    keys: KEYS.div_ceil(groups),
+                    keys: KEYS.min(STATE_BYTES_MAX / payload as u64).div_ceil(groups),
                     warmup_s: args.warmup,
                     seconds: args.seconds,
                     round,
@@ -78,22 +82,24 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
                 let loaded = cluster.load(&load).await?;
                 let row = row("kontiki", &load, &loaded);
                 let memory = cluster.memory().await?;
-                let wide = WideRow { row, payload: args.payload, groups, memory };
+                let wide = WideRow { row, payload, groups, memory };
                 print_line(&wide, loaded.error.as_deref());
                 rows.push(wide);
             }
         }
     }
     let rows = medians(&rows);
-    for &callers in &args.clients {
+    for (&payload, &callers) in runs(args) {
         let at = |groups| {
-            let found = rows.iter().find(|w| w.groups == groups && w.row.clients == callers);
-            found.map_or(0.0, |wide| wide.row.ops_per_s)
+            let is_it =
+                |w: &&WideRow| (w.groups, w.payload, w.row.clients) == (groups, payload, callers);
+            rows.iter().find(is_it).map_or(0.0, |wide| wide.row.ops_per_s)
         };
         for &groups in &args.groups[1..] {
             let (one, many) = (at(args.groups[0]), at(groups));
             println!(
-                "{callers} callers: {groups} groups {many:.0}/s, {} groups {one:.0}/s: {:.0} %",
+                "{payload} bytes, {callers} callers: {groups} groups {many:.0}/s, {} groups \
+                 {one:.0}/s: {:.0} %",
                 args.groups[0],
                 100.0 * many / one
             );
@@ -103,4 +109,9 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         write_json(&rows, path)?;
     }
     Ok(())
+}
+
+/// Payloads and callers, in the order in which a cluster gets them.
+fn runs(args: &Args) -> impl Iterator<Item = (&usize, &usize)> {
+    args.payloads.iter().flat_map(|payload| args.clients.iter().map(move |n| (payload, n)))
 }

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod allocator;
 mod bytes_arg;
 mod bytes_text;
 mod chaos;

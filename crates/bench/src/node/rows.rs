@@ -7,8 +7,8 @@ use std::collections::HashMap;
 /// Bytes of a key.
 pub(super) const KEY_BYTES: usize = 8;
 
-/// Values in a block.
-const BLOCK_ROWS: u32 = 256;
+/// Bytes of a block; of larger values it has one.
+const BLOCK_BYTES: usize = 64 * 1024;
 
 /// See the module.
 #[derive(Default)]
@@ -27,6 +27,8 @@ const NUMBER_BITS: u32 = 24;
 /// Values of one length.
 struct Slab {
     len: usize,
+    /// Values in a block.
+    block_rows: u32,
     blocks: Vec<Box<[u8]>>,
     /// Numbers given so far.
     count: u32,
@@ -88,7 +90,8 @@ impl Place {
 
 impl Slab {
     fn new(len: usize) -> Self {
-        Self { len, blocks: Vec::new(), count: 0, free: Vec::new() }
+        let block_rows = u32::try_from(BLOCK_BYTES / len.max(1)).expect("a few KiB").max(1);
+        Self { len, block_rows, blocks: Vec::new(), count: 0, free: Vec::new() }
     }
 
     /// A number that nobody has.
@@ -96,21 +99,21 @@ impl Slab {
         if let Some(number) = self.free.pop() {
             return number;
         }
-        if self.count.is_multiple_of(BLOCK_ROWS) {
-            self.blocks.push(vec![0; self.len * BLOCK_ROWS as usize].into());
+        if self.count.is_multiple_of(self.block_rows) {
+            self.blocks.push(vec![0; self.len * self.block_rows as usize].into());
         }
         self.count += 1;
         self.count - 1
     }
 
     fn get(&self, number: u32) -> &[u8] {
-        let at = self.len * (number % BLOCK_ROWS) as usize;
-        &self.blocks[(number / BLOCK_ROWS) as usize][at..at + self.len]
+        let at = self.len * (number % self.block_rows) as usize;
+        &self.blocks[(number / self.block_rows) as usize][at..at + self.len]
     }
 
     fn set(&mut self, number: u32, value: &[u8]) {
-        let at = self.len * (number % BLOCK_ROWS) as usize;
-        self.blocks[(number / BLOCK_ROWS) as usize][at..at + self.len].copy_from_slice(value);
+        let at = self.len * (number % self.block_rows) as usize;
+        self.blocks[(number / self.block_rows) as usize][at..at + self.len].copy_from_slice(value);
     }
 }
 
@@ -123,7 +126,7 @@ mod tests {
         let (mut rows, mut model) = (Rows::default(), HashMap::new());
         for n in 0..5000_usize {
             let key = (n as u64 * n as u64 % 1013).to_be_bytes();
-            let value = n.to_be_bytes().repeat([0, 1, 31][n % 3]);
+            let value = n.to_be_bytes().repeat([0, 1, 31, 8_200][n % 4]);
             rows.insert(key, &value);
             model.insert(key, value);
         }
@@ -133,7 +136,9 @@ mod tests {
         assert_eq!(rows.get([7; KEY_BYTES]), None);
         let bytes: usize = model.values().map(|value| KEY_BYTES + value.len()).sum();
         assert_eq!(rows.bytes(), bytes as u64);
-        let blocks: usize = rows.slabs.iter().map(|slab| slab.blocks.len()).sum();
-        assert!(blocks <= 3 * 1013_usize.div_ceil(BLOCK_ROWS as usize), "{blocks} blocks");
+        for slab in &rows.slabs {
+            let most = 1013_usize.div_ceil(slab.block_rows as usize);
+            assert!(slab.blocks.len() <= most, "{} of {} bytes", slab.blocks.len(), slab.len);
+        }
     }
 }

@@ -21,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Between two orders to hand leadership over: the ones before need time to take effect.
 const PLACE_EVERY: Duration = Duration::from_millis(500);
 
+/// An option of the allocator: freed memory is kept for so many milliseconds, as `kontiki serve` does.
+const PURGE_DELAY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "1000");
+
 /// See the module; stops with this value.
 pub(crate) struct Cluster {
     groups: u64,
@@ -48,7 +51,8 @@ impl Cluster {
             command
                 .args(["node", "--id", &id.to_string(), "--nodes", &nodes.join(",")])
                 .args(["--control", control, "--groups", &groups.to_string(), "--dir"])
-                .arg(dir.join(id.to_string()));
+                .arg(dir.join(id.to_string()))
+                .env(PURGE_DELAY.0, PURGE_DELAY.1);
             let log = dir.join(format!("{id}.log"));
             processes.push((Process::start(&mut command, &log)?, control));
         }

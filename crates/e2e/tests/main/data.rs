@@ -46,6 +46,8 @@ fn data_of_any_bytes_survives_commands_kills_and_restarts() {
 
     // The leader dies; the others go on; it comes back.
     let leader = cluster.leader();
+    let options = std::fs::read_to_string(format!("/proc/{}/environ", leader.pid)).expect("runs");
+    assert!(options.contains("MIMALLOC_PURGE_DELAY=1000"), "the store did not start itself anew");
     leader.signal(Signal::KILL);
     let killed = Instant::now();
     cluster.kontiki(&["put", "after", "the kill"], b"").ok();

@@ -7,6 +7,7 @@ use kontiki_server::config::Raw;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::allocator;
 use crate::exit::{Code, Failure};
 use crate::supervise::guard;
 
@@ -62,6 +63,7 @@ pub(crate) struct Serve {
 impl Serve {
     /// Runs it until it is told to stop.
     pub(crate) fn run(self) -> Result<(), Failure> {
+        allocator::keep_freed_memory();
         if let Some(parent) = self.parent_pid {
             guard::die_with_parent(parent)?;
         }
