@@ -27,10 +27,10 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(1..))]
     groups: Vec<u64>,
     /// Callers, dealt over the groups
-    #[arg(long, value_delimiter = ',', default_value = "1000,4096,16384")]
+    #[arg(long, value_delimiter = ',', default_value = "1000,4096")]
     clients: Vec<usize>,
-    /// Bytes of a proposal: of the small ones the processor is the limit, of the large ones the disk
-    #[arg(long = "payload", value_delimiter = ',', default_value = "256,4096")]
+    /// Bytes of a proposal: small ones wait for the processor, large ones for the disk
+    #[arg(long = "payload", value_delimiter = ',', default_value = "256,16384")]
     payloads: Vec<usize>,
     /// Processes, each with a replica of every group
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]

@@ -19,9 +19,10 @@ pub(crate) fn keep_freed_memory() {
     if std::env::var_os(name).is_some() {
         return;
     }
-    if let Ok(program) = std::env::current_exe() {
-        let error = Command::new(program).args(std::env::args_os().skip(1)).env(name, value).exec();
-        // Logging has not begun yet, and nothing is wrong.
-        drop(error);
+    let mut args = std::env::args_os();
+    if let (Ok(program), Some(name_of_program)) = (std::env::current_exe(), args.next()) {
+        let mut again = Command::new(program);
+        // It only returns when it failed. Logging has not begun yet, and nothing is wrong.
+        let _ = again.arg0(name_of_program).args(args).env(name, value).exec();
     }
 }

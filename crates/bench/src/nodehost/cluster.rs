@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Between two orders to hand leadership over: the ones before need time to take effect.
 const PLACE_EVERY: Duration = Duration::from_millis(500);
 
-/// An option of the allocator: freed memory is kept for so many milliseconds, as `kontiki serve` does.
+/// Freed memory is kept for so many milliseconds, as in `kontiki serve`.
 const PURGE_DELAY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "1000");
 
 /// See the module; stops with this value.
