@@ -38,5 +38,5 @@ fn heirs_and_newcomers_meet() {
         Mark::KeptOutReplaced,
         Mark::RottedAfterCure,
     ];
-    hold(24, 40, move_and_damage, &reached);
+    hold(48, 40, move_and_damage, &reached);
 }
