@@ -135,8 +135,9 @@ fn engine_sync(engine: EngineKind) -> EngineSyncConfig {
     let (every_bytes, resting_bytes) = match engine {
         // A sync writes what is new: small ones keep the disk free for the log.
         EngineKind::Fjall => (16 * MIB, MIB),
-        // A sync writes everything there is.
-        EngineKind::Memory => (64 * MIB, 64 * MIB),
+        // A sync writes everything there is. Twice as much to apply again takes two seconds on a
+        // busy machine, in which the next store may be killed.
+        EngineKind::Memory => (32 * MIB, 32 * MIB),
     };
     EngineSyncConfig { every_bytes, resting_bytes, ..EngineSyncConfig::default() }
 }
