@@ -16,7 +16,7 @@ use crate::nodehost::{WideRow, medians, print_line, row};
 use crate::report::write_json;
 use crate::workload::Op;
 
-/// Most bytes of rows in each process: of larger payloads there are fewer keys.
+/// Most bytes of rows of one payload in each process: of larger ones there are fewer keys.
 const STATE_BYTES_MAX: u64 = 512 << 20;
 
 /// Flags of `groups`.

@@ -3,7 +3,8 @@
 //!
 //! A pass is a fresh cluster, and every point of it once; passes of the two systems alternate, and
 //! nothing of the other runs meanwhile. dragonboat is measured by its own program, which is not
-//! part of this project; it has the same closed loop, keys, payloads and timeouts.
+//! part of this project; it has the same closed loop, payloads and timeouts, and
+//! the same keys, though in every group.
 //!
 //! | file | about |
 //! |---|---|
@@ -137,7 +138,7 @@ async fn pass(
             for &callers in &args.clients {
                 let (warmup_s, seconds) = (args.warmup.into(), args.seconds.into());
                 // Dealt over the groups. dragonboat has as many in every group, and with 48 of them
-                // holds fewer rows all the same, for it comes to less than a million puts.
+                // holds fewer rows all the same: in a run by default it comes to a million puts.
                 let keys = KEYS.div_ceil(groups);
                 let load = Load { op, callers, payload, keys, warmup_s, seconds, round };
                 let (loaded, memory) = contender.load(&load).await?;

@@ -1,7 +1,7 @@
 //! The child's side of supervision: a store started by `playground` or `chaos` dies with it, even
 //! when the parent was killed with SIGKILL and could not say good-bye.
 //!
-//! Called first thing by `kontiki serve` when the hidden flag `--parent-pid` is given.
+//! Called at the start of `kontiki serve` when the hidden flag `--parent-pid` is given.
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
