@@ -61,7 +61,7 @@ impl FjallEngine {
         let first = tree.get_highest_persisted_seqno().unwrap_or_default() + 1;
         sequence.fetch_max(first);
         let views = Arc::new(Views::new(first));
-        let newest = Arc::new(Newest::new(tree.clone(), sequence, Arc::clone(&views)));
+        let newest = Arc::new(Newest::new(sequence, Arc::clone(&views)));
         let poison = Arc::new(Poison::default());
         let io_error = |source| Error::Io { directory: directory.to_path_buf(), source };
         let trickle = Arc::new(Trickle::start(&opening::tables(directory)).map_err(io_error)?);
@@ -95,22 +95,23 @@ impl FjallEngine {
 
     /// Writes the rows in memory to a table, and names it in the manifest. Writers go on.
     fn flush(&self) -> lsm_tree::Result<()> {
-        let one_at_a_time = self.tree.get_flush_lock();
         let _writing = self.trickle.writing();
-        // If a merge is just syncing its manifest, that is waited for here, and not below with the
-        // writers behind us.
-        drop(self.tree.get_version_history_lock());
-        self.newest.rotate();
-        if self.tree.flush(&one_at_a_time, self.views.oldest())?.is_some() {
-            self.newest.show_tables();
-            self.compactor.wake();
-        }
+        let Some(sealed) = self.newest.seal() else { return Ok(()) };
+        let oldest = self.views.oldest();
+        let written = self.tree.flush_to_tables(sealed.rows().to_write(oldest))?;
+        let (tables, _) = written.expect("a tree without blobs always says what it wrote");
+        self.tree.register_tables(&tables, None, None, &[], oldest)?;
+        self.newest.show_flushed();
+        self.compactor.wake();
         Ok(())
     }
 
     fn sync_rows(&self) -> Result<(), EngineError> {
         self.compactor.wait_for_room()?;
-        self.flush().map_err(|error| engine_error("write rows to a table", error))
+        let _one_at_a_time = self.tree.get_flush_lock();
+        self.poison.check()?;
+        let flushed = self.flush().map_err(|error| engine_error("write rows to a table", error));
+        self.poison.guard(flushed)
     }
 }
 
@@ -136,12 +137,12 @@ impl Engine for FjallEngine {
         if self.newest.insert(&batch) < options::MEMTABLE_BYTES_MAX {
             return Ok(());
         }
-        self.poison.guard(self.sync_rows())
+        self.sync_rows()
     }
 
     fn sync(&self) -> Result<(), EngineError> {
         self.poison.check()?;
-        self.poison.guard(self.sync_rows())
+        self.sync_rows()
     }
 
     fn view(&self) -> Result<Box<dyn View>, EngineError> {
@@ -149,10 +150,12 @@ impl Engine for FjallEngine {
     }
 
     fn stats(&self) -> Stats {
+        let in_memory =
+            self.views.open().in_memory.tables().map(|table| table.bytes()).sum::<u64>();
         Stats {
             name: "fjall",
             disk_bytes: self.tree.disk_space(),
-            memory_bytes: self.tree.version_memtable_size_sum() + self.cache.size(),
+            memory_bytes: in_memory + self.cache.size(),
         }
     }
 }

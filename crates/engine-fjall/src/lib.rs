@@ -39,9 +39,14 @@
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod compactor;
 mod engine;
 mod error;
+mod memtable;
+#[cfg(test)]
+mod memtable_tests;
+mod merged;
 mod newest;
 mod opening;
 mod options;

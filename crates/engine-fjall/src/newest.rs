@@ -1,79 +1,93 @@
 //! The rows in memory, and how writers, flushes and merges become visible.
 //!
 //! Every batch and every change of the manifest has a number, and a state that is looked at has
-//! one too: it sees the batches below it, through the newest manifest below it. So a flush or a
-//! merge shows its tables as a batch shows its rows: by publishing a number above its own. Without
-//! that, readers would go on through the tables of before until somebody writes.
+//! one too: it sees the batches below it, through the tables in memory of its time and the newest manifest below it.
+//! So a flush or a merge shows its tables as a batch shows its rows: by publishing a number above
+//! its own. Without that, readers would go on through the tables of before until somebody writes.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kontiki_engine::{Batch, Op};
-use lsm_tree::{
-    AbstractTree, AnyTree, InternalValue, Memtable, SequenceNumberCounter, Slice, ValueType,
-};
+use kontiki_engine::Batch;
+use lsm_tree::SequenceNumberCounter;
 
-use crate::view::row_key;
+use crate::memtable::Memtable;
 use crate::views::Views;
+
+/// The tables in memory of a state.
+#[derive(Clone, Default)]
+pub(crate) struct InMemory {
+    /// Where batches go.
+    pub(crate) active: Arc<Memtable>,
+    /// What is being written to disk; older than all of `active`.
+    pub(crate) sealed: Option<Arc<Memtable>>,
+}
+
+impl InMemory {
+    /// The newest first.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        std::iter::once(&self.active).chain(&self.sealed)
+    }
+}
 
 /// See the module.
 pub(crate) struct Newest {
-    tree: AnyTree,
     /// The number of the next batch or change of the manifest.
     sequence: SequenceNumberCounter,
     views: Arc<Views>,
-    /// The table in memory. Held while a batch goes into it, and while it is put aside: a table on
-    /// disk holds whole batches only. Kept here, because the tree hands it out under a lock that
-    /// it also holds while it syncs a manifest.
-    table: Mutex<Arc<Memtable>>,
+    /// Held while a batch goes in, and while a table is put aside: a table on disk holds whole
+    /// batches only.
+    in_memory: Mutex<InMemory>,
 }
 
 impl Newest {
-    pub(crate) fn new(tree: AnyTree, sequence: SequenceNumberCounter, views: Arc<Views>) -> Self {
-        let table = Mutex::new(tree.active_memtable());
-        Self { tree, sequence, views, table }
+    pub(crate) fn new(sequence: SequenceNumberCounter, views: Arc<Views>) -> Self {
+        let in_memory = Mutex::new(views.open().in_memory.clone());
+        Self { sequence, views, in_memory }
     }
 
-    /// Writes a batch, which is seen when it is whole. Returns the bytes now in memory.
+    /// Writes a batch, which is seen when it is whole. Returns the bytes now in the active table.
     pub(crate) fn insert(&self, batch: &Batch) -> u64 {
-        let table = self.table();
+        let in_memory = self.in_memory();
         let number = self.sequence.next();
-        for op in batch.ops() {
-            // Copied: a row stays in memory until it is in a table, and a slice would keep the
-            // whole network buffer it was cut from. It costs 0.1 µs a row (measured).
-            table.insert(match op {
-                Op::Put { family, key, value } => InternalValue::from_components(
-                    row_key(*family, key),
-                    Slice::from(&value[..]),
-                    number,
-                    ValueType::Value,
-                ),
-                Op::Delete { family, key } => {
-                    InternalValue::new_tombstone(row_key(*family, key), number)
-                }
-            });
-        }
-        self.views.publish(number + 1);
-        table.size()
+        let bytes = in_memory.active.insert(batch.ops(), number);
+        self.views.publish(number + 1, None);
+        bytes
     }
 
-    /// Puts the rows in memory aside, to be flushed; later batches go into another table.
-    pub(crate) fn rotate(&self) {
-        let mut table = self.table();
-        self.tree.rotate_memtable();
-        *table = self.tree.active_memtable();
+    /// Puts the active table aside, to be written to disk; later batches go into another one.
+    /// None when there is nothing in it.
+    ///
+    /// # Panics
+    /// When one is aside already: flushes come one at a time, and none after one that failed.
+    pub(crate) fn seal(&self) -> Option<Arc<Memtable>> {
+        let mut in_memory = self.in_memory();
+        assert!(in_memory.sealed.is_none(), "two flushes at a time");
+        if in_memory.active.rows().is_empty() {
+            return None;
+        }
+        let sealed = std::mem::take(&mut in_memory.active);
+        in_memory.sealed = Some(Arc::clone(&sealed));
+        self.views.publish(self.sequence.get(), Some(&in_memory));
+        Some(sealed)
+    }
+
+    /// The sealed table is on disk: lets readers look for it there.
+    pub(crate) fn show_flushed(&self) {
+        let mut in_memory = self.in_memory();
+        in_memory.sealed = None;
+        self.views.publish(self.sequence.get(), Some(&in_memory));
     }
 
     /// Lets readers look through the newest manifest. No batch is half written meanwhile.
     pub(crate) fn show_tables(&self) {
-        let _whole = self.table();
-        self.views.publish(self.sequence.get());
+        let _whole = self.in_memory();
+        self.views.publish(self.sequence.get(), None);
     }
 
-    fn table(&self) -> MutexGuard<'_, Arc<Memtable>> {
-        self.table.lock().expect("nothing panics with this lock held")
+    fn in_memory(&self) -> MutexGuard<'_, InMemory> {
+        self.in_memory.lock().expect("nothing panics with this lock held")
     }
 }
-
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -9,13 +9,17 @@ use std::ops::{Bound, ControlFlow};
 use bytes::{Buf, Bytes};
 use kontiki_engine::limits::KEY_BYTES_MAX;
 use kontiki_engine::{Direction, Error, Family, Range, Read, View};
-use lsm_tree::{AbstractTree, AnyTree, Guard};
+use lsm_tree::{AbstractTree, AnyTree, Slice, UserKey};
 
 use crate::error::engine_error;
+use crate::merged::Merged;
 use crate::views::OpenView;
 
 /// Bytes in front of the key of a row of the tree: the family.
 const PREFIX_BYTES: usize = 1;
+
+/// Up to so many bytes are copied out of a block.
+const COPIED_BYTES_MAX: usize = 4 << 10;
 
 const _: () = assert!(PREFIX_BYTES + KEY_BYTES_MAX <= u16::MAX as usize, "longest key of the tree");
 
@@ -65,8 +69,24 @@ pub(crate) fn get(
     if key.len() > KEY_BYTES_MAX {
         return Ok(None);
     }
-    let value = tree.get(row_key(family, key), open.number);
-    Ok(value.map_err(|error| engine_error("read a row", error))?.map(Bytes::from))
+    let key = UserKey::from(row_key(family, key));
+    for table in open.in_memory.tables() {
+        if let Some(known) = table.get(&key, open.number) {
+            return Ok(known.value());
+        }
+    }
+    let value = tree.get(key, open.number);
+    Ok(value.map_err(|error| engine_error("read a row", error))?.map(shared))
+}
+
+/// What the tree read, as everybody else holds bytes. Short ones are copied, which costs less than
+/// to count who holds them, and keeps no block of a table in memory as long as an answer waits.
+pub(crate) fn shared(slice: Slice) -> Bytes {
+    if slice.len() <= COPIED_BYTES_MAX {
+        Bytes::copy_from_slice(&slice)
+    } else {
+        Bytes::from_owner(slice)
+    }
 }
 
 pub(crate) fn scan(
@@ -80,44 +100,40 @@ pub(crate) fn scan(
     if range.is_empty() {
         return Ok(());
     }
-    let (lower, upper) = bounds(family, range);
+    let bounds = bounds(family, range);
     // Two cut bounds can meet on one key; the tree, like BTreeMap, takes no inverted range.
-    if let (Bound::Excluded(lower), Bound::Excluded(upper) | Bound::Included(upper)) =
-        (&lower, &upper)
+    if let (Bound::Excluded(lower), Bound::Excluded(upper) | Bound::Included(upper)) = &bounds
         && lower >= upper
     {
         return Ok(());
     }
-    let mut rows = tree.range::<Vec<u8>, _>((lower, upper), open.number, None);
-    loop {
-        let row = match direction {
-            Direction::Forward => rows.next(),
-            Direction::Backward => rows.next_back(),
-        };
-        let Some(row) = row else { return Ok(()) };
-        let (key, value) = row.into_inner().map_err(|error| engine_error("scan", error))?;
-        let mut key = Bytes::from(key);
+    let failed = |error| engine_error("scan", error);
+    let mut rows = Merged::new(tree, open, bounds, direction).map_err(failed)?;
+    while let Some((key, value)) = rows.next().map_err(failed)? {
+        let mut key = shared(key);
         key.advance(PREFIX_BYTES);
-        if visit(&key, &Bytes::from(value)).is_break() {
-            return Ok(());
+        if visit(&key, &value).is_break() {
+            break;
         }
     }
+    Ok(())
 }
 
 /// The bounds as the tree takes them: none longer than the longest key, on which it would assert.
 ///
 /// No key lies between a cut bound and the bound it was cut from, except the cut itself: so a cut
 /// start is excluded, and a cut end is included. Behind the last row of a family begins the next.
-fn bounds(family: Family, range: &Range) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+fn bounds(family: Family, range: &Range) -> (Bound<UserKey>, Bound<UserKey>) {
+    let key = |key: &[u8]| UserKey::from(row_key(family, key));
     let lower = match range.start.get(..KEY_BYTES_MAX) {
-        Some(cut) if cut.len() < range.start.len() => Bound::Excluded(row_key(family, cut)),
-        _ => Bound::Included(row_key(family, &range.start)),
+        Some(cut) if cut.len() < range.start.len() => Bound::Excluded(key(cut)),
+        _ => Bound::Included(key(&range.start)),
     };
     let upper = match &range.end {
-        None => Bound::Excluded(vec![prefix(family) + 1]),
+        None => Bound::Excluded(UserKey::from([prefix(family) + 1])),
         Some(end) => match end.get(..KEY_BYTES_MAX) {
-            Some(cut) if cut.len() < end.len() => Bound::Included(row_key(family, cut)),
-            _ => Bound::Excluded(row_key(family, end)),
+            Some(cut) if cut.len() < end.len() => Bound::Included(key(cut)),
+            _ => Bound::Excluded(key(end)),
         },
     };
     (lower, upper)

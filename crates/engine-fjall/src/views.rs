@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use lsm_tree::SeqNo;
 
+use crate::newest::InMemory;
+
 /// The published state, and the states that are open.
 pub(crate) struct Views {
     state: Mutex<State>,
@@ -16,27 +18,38 @@ pub(crate) struct Views {
 
 struct State {
     published: SeqNo,
+    in_memory: InMemory,
     /// How often each state is open; never zero times.
     open: BTreeMap<SeqNo, usize>,
 }
 
-/// A state that is open until this is dropped: writes below `number` are in it.
+/// A state that is open until this is dropped: writes below `number` are in it. Those that are not
+/// in the tables on disk of that number are in the tables in memory.
 pub(crate) struct OpenView {
     pub(crate) number: SeqNo,
+    pub(crate) in_memory: InMemory,
     views: Arc<Views>,
 }
 
 impl Views {
     /// The state of a tree as it was found.
     pub(crate) fn new(published: SeqNo) -> Self {
-        Self { state: Mutex::new(State { published, open: BTreeMap::new() }) }
+        let in_memory = InMemory::default();
+        Self { state: Mutex::new(State { published, in_memory, open: BTreeMap::new() }) }
     }
 
-    /// Lets readers see all writes below `number`, through the newest manifest below it.
-    pub(crate) fn publish(&self, number: SeqNo) {
+    /// Lets readers see all writes below `number`, through the newest manifest below it, and the
+    /// tables in memory if they are others now.
+    pub(crate) fn publish(&self, number: SeqNo, in_memory: Option<&InMemory>) {
         let mut state = self.state();
         assert!(number >= state.published, "state {number} after {}", state.published);
         state.published = number;
+        if let Some(in_memory) = in_memory {
+            // The last one to hold a table frees it, and not with this lock held.
+            let before = std::mem::replace(&mut state.in_memory, in_memory.clone());
+            drop(state);
+            drop(before);
+        }
     }
 
     /// Opens the newest state.
@@ -44,7 +57,8 @@ impl Views {
         let mut state = self.state();
         let number = state.published;
         *state.open.entry(number).or_insert(0) += 1;
-        OpenView { number, views: Arc::clone(self) }
+        let in_memory = state.in_memory.clone();
+        OpenView { number, in_memory, views: Arc::clone(self) }
     }
 
     /// The oldest state anybody can look at, now or later.
@@ -79,9 +93,9 @@ mod tests {
         let views = Arc::new(Views::new(3));
         assert_eq!(views.oldest(), 3);
         let (first, again) = (views.open(), views.open());
-        views.publish(5);
+        views.publish(5, None);
         let second = views.open();
-        views.publish(9);
+        views.publish(9, None);
         assert_eq!((first.number, second.number, views.oldest()), (3, 5, 3));
         drop(first);
         assert_eq!(views.oldest(), 3, "it is open twice");

@@ -133,8 +133,9 @@ impl Node {
 fn engine_sync(engine: EngineKind) -> EngineSyncConfig {
     const MIB: usize = 1 << 20;
     let (every_bytes, resting_bytes) = match engine {
-        // A sync writes what is new: small ones keep the disk free for the log.
-        EngineKind::Fjall => (16 * MIB, MIB),
+        // A sync writes what is new, and every row of it is merged with old ones later: the more
+        // at once, the fewer of those.
+        EngineKind::Fjall => (32 * MIB, MIB),
         // A sync writes everything there is. Twice as much to apply again takes two seconds on a
         // busy machine, in which the next store may be killed.
         EngineKind::Memory => (32 * MIB, 32 * MIB),
