@@ -159,3 +159,55 @@ impl Engine for FjallEngine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use bytes::Bytes;
+    use kontiki_engine::{Batch, Direction, Engine as _, Family, Range, Read};
+
+    use super::FjallEngine;
+
+    fn seen(read: &dyn Read) -> Vec<(Bytes, Bytes)> {
+        let mut seen = Vec::new();
+        let whole = Range { start: Bytes::new(), end: None };
+        let mut visit = |key: &Bytes, value: &Bytes| {
+            seen.push((key.clone(), value.clone()));
+            ControlFlow::Continue(())
+        };
+        read.scan(Family::Default, &whole, Direction::Forward, &mut visit).expect("scan");
+        for (key, value) in &seen {
+            let got = read.get(Family::Default, key).expect("get");
+            assert_eq!(got.as_ref(), Some(value), "{key:?}");
+        }
+        seen
+    }
+
+    #[test]
+    fn the_newest_table_that_knows_a_row_decides() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let engine = FjallEngine::open(directory.path()).expect("open");
+        let write = |value: &'static str, gone: &'static str| {
+            let mut batch = Batch::default();
+            for key in ["a", "b", "c", "d"] {
+                batch.put(Family::Default, key, value);
+            }
+            batch.delete(Family::Default, gone);
+            engine.write(batch).expect("write");
+        };
+        let rows = |keys: [&'static str; 3], value: &'static str| {
+            keys.map(|key| (Bytes::from(key), Bytes::from(value))).to_vec()
+        };
+        write("on disk", "a");
+        engine.sync().expect("sync");
+        write("sealed", "b");
+        let sealed = engine.newest.seal().expect("rows");
+        assert_eq!(seen(&engine), rows(["a", "c", "d"], "sealed"));
+        let view = engine.view().expect("a view");
+        write("active", "c");
+        assert_eq!(seen(&engine), rows(["a", "b", "d"], "active"));
+        drop(sealed);
+        assert_eq!(seen(&*view), rows(["a", "c", "d"], "sealed"), "the view of before");
+    }
+}

@@ -14,13 +14,15 @@
 //! | contract | here |
 //! |---|---|
 //! | family | a byte in front of the key: one tree, so that a table holds whole batches |
-//! | `write` | into the table in memory; seen when it is whole (`newest.rs`) |
+//! | `write` | into our table in memory (`memtable.rs`); seen when it is whole (`newest.rs`) |
 //! | `sync` | that table to disk, then a new manifest by an atomic exchange |
 //! | `view` | a number: all writes below it; `get` and `scan` on the engine take the newest |
 //! | poison | our latch; a failed merge closes it too |
 //!
 //! # What is done about the tree
 //!
+//! - Its table in memory misses the cache thirty times a row: we bring our own, give it the rows of
+//!   a flush in order, and read ours before its own (`memtable.rs`, `merged.rs`).
 //! - It makes its own changes visible in the middle of a batch: we count what may be seen
 //!   (`views.rs`), and publish what a flush or a merge changed between two batches (`newest.rs`).
 //! - It trusts a manifest without its checksum, and creates a new tree where the file `current` is

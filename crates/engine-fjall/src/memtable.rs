@@ -1,10 +1,9 @@
 //! A table in memory: the rows that are in no table on disk yet.
 //!
 //! A B-tree under a lock, and not the skip list of the tree library: a hundred thousand rows are
-//! five nodes deep instead of some thirty, each of which is a miss of the cache (an insertion took
-//! 2.2 µs there and takes 1.5). One writer adds batches, readers look at the rows below a number, and
-//! a flush reads the whole once nobody adds to it any more. It knows nothing of visibility:
-//! `newest.rs` and `views.rs` do.
+//! five nodes deep instead of some thirty, each of which is a miss of the cache (docs/design/0006).
+//! One writer adds batches, readers look at the rows below a number, and a flush reads the whole
+//! once nobody adds to it any more. It knows nothing of visibility: `newest.rs` and `views.rs` do.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,9 +1,10 @@
 //! The rows in memory, and how writers, flushes and merges become visible.
 //!
 //! Every batch and every change of the manifest has a number, and a state that is looked at has
-//! one too: it sees the batches below it, through the tables in memory of its time and the newest manifest below it.
-//! So a flush or a merge shows its tables as a batch shows its rows: by publishing a number above
-//! its own. Without that, readers would go on through the tables of before until somebody writes.
+//! one too: it sees the batches below it, through the tables in memory of its time and the newest
+//! manifest below it. So a flush or a merge shows its tables as a batch shows its rows: by
+//! publishing a number above its own. Without that, readers would go on through the tables of
+//! before until somebody writes.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
