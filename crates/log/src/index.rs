@@ -97,8 +97,15 @@ impl Runs {
             live.remove(back.place.segment);
             self.runs.pop_back();
         }
-        live.add(place.segment);
-        self.runs.push_back(Run { first, last, place });
+        // A frame holds what many turns logged: one run, or whoever reads it back reads the whole
+        // section once for each of them.
+        match self.runs.back_mut() {
+            Some(back) if back.place == place && back.last + 1 == first => back.last = last,
+            _ => {
+                live.add(place.segment);
+                self.runs.push_back(Run { first, last, place });
+            }
+        }
     }
 
     /// Entries up to `index` are not needed any more.

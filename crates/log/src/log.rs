@@ -3,7 +3,9 @@
 //! Called by the host's log-writer thread and by nobody else. It never waits, never retries, and
 //! never says that something is durable unless a sync that began after the write went well.
 
-use kontiki_types::RegionId;
+use std::collections::BTreeMap;
+
+use kontiki_types::{Entry, RegionId};
 
 use crate::broken::{self, Broken};
 use crate::change::{Change, entry_bytes_max};
@@ -38,6 +40,8 @@ pub struct Log<D: Disk> {
     /// A sync failed, or a write that could not be taken back.
     poisoned: bool,
     builder: Builder,
+    /// The entries of the section that was read back last, by index.
+    pub(crate) recent: Option<(Place, BTreeMap<u64, Entry>)>,
     pub(crate) stats: Stats,
 }
 
@@ -70,6 +74,7 @@ impl<D: Disk> Log<D> {
             confirmed: 0,
             poisoned: false,
             builder: Builder::default(),
+            recent: None,
             stats: Stats::default(),
         };
         // What is quarantined stays so, even when the segments that show why are gone.
@@ -131,6 +136,7 @@ impl<D: Disk> Log<D> {
     /// As [`Self::write`].
     pub fn rest(&mut self) -> Result<(), Error> {
         self.check_poison()?;
+        self.recent = None;
         let everything_is_durable = self.marks.synced + 1 == self.marks.seq;
         if everything_is_durable && self.confirmed < self.to_confirm {
             // On a page of its own (in the next segment, if need be): a sector that goes bad must
@@ -456,7 +462,7 @@ fn groups_of<'a>(
 }
 
 /// How many of the entries fit one frame.
-fn entries_that_fit(entries: &[kontiki_types::Entry], max: usize) -> Result<usize, Error> {
+fn entries_that_fit(entries: &[Entry], max: usize) -> Result<usize, Error> {
     let mut bytes = ENTRY_OVERHEAD_BYTES;
     for (count, entry) in entries.iter().enumerate() {
         bytes += entry_bytes_max(entry);

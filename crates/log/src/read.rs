@@ -1,10 +1,12 @@
 //! Reading entries back: for a follower that lags behind what Raft keeps in memory, and for apply.
 //!
-//! Rare by design, so nothing is kept open: a section is read, its checksum held against the index,
-//! and what was asked for is taken from it.
+//! Rare by design, so no file is kept open: a section is read, its checksum held against the index,
+//! and what was asked for is taken from it. The last one is kept until the log rests: a section may
+//! be sixteen times what a follower is sent at once, and the next question is for what comes next.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use kontiki_types::{Entry, Index, RegionId};
 
 use crate::{Disk, Error, Log};
@@ -18,7 +20,7 @@ impl<D: Disk> Log<D> {
     /// When the disk refuses, after a failed sync, or when they are damaged: what is returned is
     /// never a guess.
     pub fn entries(
-        &self,
+        &mut self,
         group: RegionId,
         after: Index,
         to: Index,
@@ -29,7 +31,11 @@ impl<D: Disk> Log<D> {
         let (mut files, mut entries, mut bytes) = (BTreeMap::new(), Vec::new(), 0);
         for run in known.runs.iter().filter(|run| run.last > after.0 && run.first <= to.0) {
             let damaged = || Error::Damaged { group };
-            let found = self.read_entries(run.place, &mut files)?.ok_or_else(damaged)?;
+            if self.recent.as_ref().is_none_or(|(place, _)| *place != run.place) {
+                let found = self.read_entries(run.place, &mut files)?.ok_or_else(damaged)?;
+                self.recent = Some((run.place, found));
+            }
+            let (_, found) = self.recent.as_ref().expect("read above");
             for index in run.first.max(after.0 + 1)..=run.last.min(to.0) {
                 // Not the next one: what stood before it was compacted.
                 if index != after.0 + 1 + entries.len() as u64 {
@@ -40,7 +46,9 @@ impl<D: Disk> Log<D> {
                 if bytes > bytes_max && !entries.is_empty() {
                     return Ok(Some(entries));
                 }
-                entries.push(entry.clone());
+                // A part of what was read would keep the whole section in memory.
+                let data = Bytes::copy_from_slice(&entry.data);
+                entries.push(Entry { data, ..entry.clone() });
             }
         }
         let whole = !entries.is_empty() && entries.len() as u64 == to - after;
