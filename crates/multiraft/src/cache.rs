@@ -3,8 +3,8 @@
 //! A group bounds its own by `kontiki_raft::Config::cache_bytes_max`; fifty groups that all fill
 //! theirs would hold fifty times that. So the shard keeps the sum, and when it is over the budget a
 //! hand goes round the groups and takes from each the older half of what can be read back from the
-//! log. Who writes much has much to give, and what is about to be applied and sent is in the newer
-//! half. Called at the end of a turn; costs nothing while the sum fits.
+//! log. Who writes much has much to give. What is about to be applied or sent is spared, unless the
+//! sum is far over the budget. Called at the end of a turn; costs nothing while the sum fits.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -15,6 +15,9 @@ use crate::group::Group;
 
 /// Most groups a turn takes from: none shall take long, and the sum comes down over several.
 const VISITS_MAX: usize = 64;
+
+/// At so many times the budget, groups also give what they are about to send or apply.
+const URGENT_AT: usize = 4;
 
 /// See the module.
 #[derive(Default, Debug)]
@@ -48,7 +51,7 @@ impl Cache {
             let next = groups.range((after, Bound::Unbounded)).next().or(groups.first_key_value());
             self.hand = next.map(|(id, _)| *id);
             if let Some(group) = self.hand.and_then(|id| groups.get_mut(&id)) {
-                group.give_half();
+                group.give_half(self.bytes > bytes_max.saturating_mul(URGENT_AT));
                 self.note(group);
             }
         }

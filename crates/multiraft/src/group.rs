@@ -376,9 +376,15 @@ impl Group {
         self.node.shrink();
     }
 
-    /// Others need the room of the older half of the entries in memory.
-    pub(crate) fn give_half(&mut self) {
-        self.node.evict(self.node.cached_bytes() / 2);
+    /// Others need the room of the older half of the entries in memory; of what is not needed
+    /// soon, or, when that is urgent, of all.
+    pub(crate) fn give_half(&mut self, is_urgent: bool) {
+        let half = self.node.cached_bytes() / 2;
+        if is_urgent {
+            self.node.evict_even_needed(half);
+        } else {
+            self.node.evict(half);
+        }
     }
 
     fn drain_store(&mut self, op: StoreOp, task: TaskSeq, records: &mut Records) {

@@ -40,8 +40,9 @@ pub struct Config {
     /// The bytes of configuration entries.
     pub membership_codec: MembershipCodec,
     /// Most bytes of entries kept in memory when they are durable; older ones are fetched again
-    /// when a follower or the state machine needs them. Default 8 MiB, one entry of the largest
-    /// kind. `usize::MAX`: all, for a driver that serves no [`crate::Fetch`].
+    /// when a follower or the state machine needs them. What is about to be sent or handed out
+    /// stays beyond it, up to [`Config::uncommitted_bytes_max`]. Default 8 MiB, one entry of the
+    /// largest kind. `usize::MAX`: all, for a driver that serves no [`crate::Fetch`].
     pub cache_bytes_max: usize,
     /// Most entry bytes in one append message. Default 1 MiB.
     pub append_bytes_max: usize,

@@ -253,10 +253,11 @@ impl Log {
         self.evicted
     }
 
-    /// Let go of the data of the oldest entries until what is in memory fits into `bytes_max`, or
-    /// the rest is not durable.
-    pub(crate) fn evict(&mut self, bytes_max: usize) {
-        while self.evicted < self.durable && self.cached_bytes() > bytes_max as u64 {
+    /// Let go of the data of the oldest entries, up to `through` at most, until what is in memory
+    /// fits into `bytes_max`, or the rest is not durable.
+    pub(crate) fn evict(&mut self, through: Index, bytes_max: usize) {
+        let through = through.min(self.durable);
+        while self.evicted < through && self.cached_bytes() > bytes_max as u64 {
             let at = self.offset(self.evicted);
             // What was cut from the front by a snapshot is durable in another way.
             let Some(slot) = self.slots.get_mut(at) else { return };

@@ -292,10 +292,31 @@ impl Node {
         self.shared.compact(to)
     }
 
-    /// Let go of the data of the oldest durable entries until no more than this is in memory:
-    /// others need the room. Without effect where nothing could be fetched again.
+    /// Let go of the data of the oldest durable entries until no more than this is in memory, or
+    /// the rest is about to be sent or handed out: others need the room. Without effect where
+    /// nothing could be fetched again.
     pub fn evict(&mut self, bytes_max: usize) {
+        if self.shared.log.cached_bytes() > bytes_max as u64 {
+            let through = self.needed_soon_after();
+            self.shared.evict_through(through, bytes_max);
+        }
+    }
+
+    /// The same, whatever is about to happen.
+    pub fn evict_even_needed(&mut self, bytes_max: usize) {
         self.shared.evict(bytes_max);
+    }
+
+    /// The entries after this are about to be handed out, or to be sent to a follower that takes
+    /// them as they come: to read them back from the disk would cost more than their room.
+    fn needed_soon_after(&self) -> Index {
+        let handed_out = self.shared.applying.handed_out();
+        match &self.role {
+            Role::Leader(leader) => leader
+                .unsent_after(&self.shared)
+                .map_or(handed_out, |unsent| unsent.min(handed_out)),
+            _ => handed_out,
+        }
     }
 
     /// Nothing will happen for a while: give back memory kept for the next time, and the data of
@@ -352,8 +373,10 @@ impl Node {
         if let Some((after, to, room)) = shared.applying.wants(&shared.log, bytes_max) {
             fetch::ask(shared, Purpose::Apply, after, to, room);
         }
-        shared.log.evict(shared.config.cache_bytes_max);
         shared.outbox.drain_into(batch);
+        let Config { cache_bytes_max, uncommitted_bytes_max, .. } = self.shared.config;
+        self.evict(cache_bytes_max);
+        self.evict_even_needed(cache_bytes_max.max(uncommitted_bytes_max));
     }
 
     /// When `on_time` wants to be called.

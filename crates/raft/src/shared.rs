@@ -351,8 +351,13 @@ impl Shared {
 
     /// Let go of the data of the oldest entries beyond this, if they can be fetched again.
     pub(crate) fn evict(&mut self, bytes_max: usize) {
+        self.evict_through(self.log.last().index, bytes_max);
+    }
+
+    /// The same, of those up to `through`.
+    pub(crate) fn evict_through(&mut self, through: Index, bytes_max: usize) {
         if self.config.cache_bytes_max != usize::MAX {
-            self.log.evict(bytes_max);
+            self.log.evict(through, bytes_max);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::membership::change::{self, Changing};
 use crate::read::lease::Lease;
 use crate::read::rounds::{Reader, Rounds};
 use crate::replication::flow;
-use crate::replication::progress::Progress;
+use crate::replication::progress::{Mode, Progress};
 use crate::roles::Transition;
 use crate::shared::Shared;
 use crate::transfer::{Handover, Transfer};
@@ -241,6 +241,14 @@ impl Leader {
             self.now.since(p.heard) < timeout || self.transfer.is_some_and(|t| t.to == p.peer)
         };
         self.followers.iter().filter(needs).map(Progress::continues_after).min()
+    }
+
+    /// The entries after this are yet to be sent to a follower that is alive and takes them as they
+    /// come.
+    pub(crate) fn unsent_after(&self, shared: &Shared) -> Option<Index> {
+        let timeout = shared.config.election_timeout;
+        let alive = |p: &&Progress| p.mode == Mode::Replicate && self.now.since(p.heard) < timeout;
+        self.followers.iter().filter(alive).map(|progress| progress.next.prev()).min()
     }
 
     // ---- inside ----
