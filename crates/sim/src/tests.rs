@@ -57,15 +57,17 @@ fn some_seeds_keep_every_rule() {
 /// More disks may rot than a group bears: then a cluster stops, and never says what is not true.
 #[test]
 fn with_most_disks_damaged_a_cluster_stops_and_does_not_lie() {
-    let mut marks = Marks::default();
-    for seed in 0..40 {
+    let (mut marks, wanted) = (Marks::default(), [Mark::MajorityDamaged, Mark::DamageRefused]);
+    for seed in 0..200 {
+        // A start that refuses its log is rare.
+        if seed >= 40 && wanted.iter().all(|mark| marks.count(*mark) > 0) {
+            return;
+        }
         let report = run(lying(seed), None);
         assert_eq!(report.violation, None, "seed {seed}");
         marks.merge(&report.marks);
     }
-    for mark in [Mark::MajorityDamaged, Mark::DamageRefused] {
-        assert!(marks.count(mark) > 0, "never reached: {}", mark.text());
-    }
+    panic!("not both reached: {wanted:?}");
 }
 
 /// A log that takes damage for the end of what was written does lie then, and is caught.
