@@ -6,6 +6,7 @@
 mod asks;
 mod compaction;
 mod halt;
+mod memory;
 mod proposals;
 mod report;
 
@@ -363,27 +364,6 @@ impl Group {
         }
         if let Some(asking) = &mut self.asking {
             asking.ask(self.id, id, self.node.membership(), now, &mut effects.send);
-        }
-    }
-
-    /// Nothing happens here for a while: give back what memory was kept for the next time.
-    fn shrink(&mut self) {
-        self.proposals.shrink_to_fit();
-        self.waiting.shrink_to_fit();
-        self.in_flight.shrink_to_fit();
-        self.gated.shrink_to_fit();
-        self.transfers.shrink_to_fit();
-        self.node.shrink();
-    }
-
-    /// Others need the room of the older half of the entries in memory; of what is not needed
-    /// soon, or, when that is urgent, of all.
-    pub(crate) fn give_half(&mut self, is_urgent: bool) {
-        let half = self.node.cached_bytes() / 2;
-        if is_urgent {
-            self.node.evict_even_needed(half);
-        } else {
-            self.node.evict(half);
         }
     }
 
