@@ -18,6 +18,7 @@ use lsm_tree::{AbstractTree, AnyTree, Cache};
 
 use crate::compactor::{Compactor, Shared};
 use crate::error::{Error, engine_error};
+use crate::memtable::Memtable;
 use crate::newest::Newest;
 use crate::opening::{self, Opened};
 use crate::options;
@@ -30,13 +31,13 @@ pub struct FjallEngine {
     // Dropped first: the threads must have ended before the directory is free for others.
     compactor: Compactor,
     trickle: Arc<Trickle>,
-    tree: AnyTree,
+    pub(crate) tree: AnyTree,
     cache: Arc<Cache>,
-    views: Arc<Views>,
-    newest: Arc<Newest>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) newest: Arc<Newest>,
     poison: Arc<Poison>,
     directory: PathBuf,
-    _lock: File,
+    lock: Arc<File>,
 }
 
 impl FjallEngine {
@@ -84,7 +85,7 @@ impl FjallEngine {
             newest,
             poison,
             directory: directory.to_path_buf(),
-            _lock: lock,
+            lock: Arc::new(lock),
         })
     }
 
@@ -97,13 +98,17 @@ impl FjallEngine {
     fn flush(&self) -> lsm_tree::Result<()> {
         let _writing = self.trickle.writing();
         let Some(sealed) = self.newest.seal() else { return Ok(()) };
-        let oldest = self.views.oldest();
-        let written = self.tree.flush_to_tables(sealed.rows().to_write(oldest))?;
-        let (tables, _) = written.expect("a tree without blobs always says what it wrote");
-        self.tree.register_tables(&tables, None, None, &[], oldest)?;
+        self.register(&sealed)?;
         self.newest.show_flushed();
         self.compactor.wake();
         Ok(())
+    }
+
+    /// Writes a sealed table, and names it in the manifest.
+    pub(crate) fn register(&self, sealed: &Memtable) -> lsm_tree::Result<()> {
+        let written = self.tree.flush_to_tables(sealed.rows().to_write())?;
+        let (tables, _) = written.expect("a tree without blobs always says what it wrote");
+        self.tree.register_tables(&tables, None, None, &[], self.views.oldest())
     }
 
     fn sync_rows(&self) -> Result<(), EngineError> {
@@ -146,7 +151,8 @@ impl Engine for FjallEngine {
     }
 
     fn view(&self) -> Result<Box<dyn View>, EngineError> {
-        Ok(Box::new(TreeView { tree: self.tree.clone(), open: self.views.open() }))
+        let (tree, lock) = (self.tree.clone(), Arc::clone(&self.lock));
+        Ok(Box::new(TreeView { tree, open: self.views.open(), _lock: lock }))
     }
 
     fn stats(&self) -> Stats {

@@ -49,6 +49,8 @@ mod memtable;
 #[cfg(test)]
 mod memtable_tests;
 mod merged;
+#[cfg(test)]
+mod mixed_tests;
 mod newest;
 mod opening;
 mod options;

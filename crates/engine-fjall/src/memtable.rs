@@ -23,6 +23,12 @@ const ROWS_UNDER_LOCK: usize = 32;
 /// A page ends with the row that fills it.
 const PAGE_BYTES: usize = 64 << 10;
 
+/// Versions that are looked at for a page: writers wait meanwhile.
+const STEPS_MAX: usize = 4096;
+
+/// Versions of a row that are passed one by one; to search for the next row costs about as much.
+const PASSED_MAX: usize = 16;
+
 /// What a row takes beside its key and its value, about.
 const ROW_BYTES: usize = 64;
 
@@ -55,8 +61,8 @@ pub(crate) type Seen = (UserKey, Known);
 /// The first rows of a range.
 pub(crate) struct Page {
     pub(crate) rows: VecDeque<Seen>,
-    /// Whether there may be rows behind them.
-    pub(crate) is_cut: bool,
+    /// Where there may be more: behind this key.
+    pub(crate) behind: Option<UserKey>,
 }
 
 impl Known {
@@ -83,9 +89,7 @@ impl Memtable {
     /// The row as of the batches below a number; none where this table knows nothing of it.
     pub(crate) fn get(&self, key: &UserKey, below: SeqNo) -> Option<Known> {
         let rows = self.rows();
-        let newest = RowKey(key.clone(), Reverse(below.checked_sub(1)?));
-        let (found, place) = rows.versions.range(newest..).next()?;
-        (found.0 == *key).then(|| rows.known(*place))
+        rows.newest(key, below).map(|place| rows.known(*place))
     }
 
     /// The first rows between two keys, as of the batches below a number: at most `max`, and few
@@ -98,13 +102,10 @@ impl Memtable {
         max: usize,
     ) -> Page {
         let rows = self.rows();
-        let range = rows.versions.range((first(&bounds.0), last(&bounds.1)));
-        let (page, is_cut) = match direction {
-            Direction::Forward => visible(range, direction, below, max),
-            Direction::Backward => visible(range.rev(), direction, below, max),
-        };
+        let (page, behind) = rows.visible(bounds, direction, below, max);
         let seen = |(key, place): (&UserKey, _)| (key.clone(), rows.known(place));
-        Page { rows: page.into_iter().map(seen).collect(), is_cut }
+        let behind = behind.cloned();
+        Page { rows: page.into_iter().map(seen).collect(), behind }
     }
 
     /// The rows, held still: writers wait.
@@ -133,15 +134,12 @@ impl Rows {
         self.versions.is_empty()
     }
 
-    /// All versions that a state numbered `oldest` or higher can see, as a table on disk holds
-    /// them.
-    pub(crate) fn to_write(
-        &self,
-        oldest: SeqNo,
-    ) -> impl Iterator<Item = lsm_tree::Result<InternalValue>> {
-        let mut settled: Option<&UserKey> = None;
+    /// The newest version of each row, as a table on disk holds them. Nobody looks for an older one
+    /// there: a state sees a table through a manifest numbered below it, and so all rows of it.
+    pub(crate) fn to_write(&self) -> impl Iterator<Item = lsm_tree::Result<InternalValue>> {
+        let mut last: Option<&UserKey> = None;
         self.versions.iter().filter_map(move |(RowKey(key, Reverse(number)), place)| {
-            if *number < oldest && settled.replace(key) == Some(key) {
+            if last.replace(key) == Some(key) {
                 return None;
             }
             let (value, kind) = match place {
@@ -152,40 +150,64 @@ impl Rows {
         })
     }
 
+    /// The newest version of a row below a number.
+    fn newest(&self, key: &UserKey, below: SeqNo) -> Option<&Option<Place>> {
+        let newest = RowKey(key.clone(), Reverse(below.checked_sub(1)?));
+        let (found, place) = self.versions.range(newest..).next()?;
+        (found.0 == *key).then_some(place)
+    }
+
+    /// The newest version below a number of each key; and the key behind which they go on, where
+    /// some were left out.
+    fn visible(
+        &self,
+        bounds: &(Bound<UserKey>, Bound<UserKey>),
+        direction: Direction,
+        below: SeqNo,
+        max: usize,
+    ) -> (Vec<(&UserKey, Option<Place>)>, Option<&UserKey>) {
+        let (mut page, mut bytes, mut steps) = (Vec::new(), 0, 0);
+        let (mut from, mut to) = (first(&bounds.0), last(&bounds.1));
+        let mut versions = self.versions.range((from.as_ref(), to.as_ref()));
+        let (mut at, mut passed) = (None, 0);
+        loop {
+            let next = match direction {
+                Direction::Forward => versions.next(),
+                Direction::Backward => versions.next_back(),
+            };
+            let Some((RowKey(key, Reverse(number)), place)) = next else { return (page, None) };
+            steps += 1;
+            if at == Some(key) {
+                passed += 1;
+                if passed == PASSED_MAX {
+                    // A row that is written again and again.
+                    let behind = Bound::Excluded(key.clone());
+                    match direction {
+                        Direction::Forward => from = first(&behind),
+                        Direction::Backward => to = last(&behind),
+                    }
+                    versions = self.versions.range((from.as_ref(), to.as_ref()));
+                }
+                continue;
+            }
+            (at, passed) = (Some(key), 0);
+            // Forward, versions come newest first.
+            let is_newest = direction == Direction::Forward && *number < below;
+            if let Some(place) = if is_newest { Some(place) } else { self.newest(key, below) } {
+                bytes += key.len() + place.map_or(0, Place::len);
+                page.push((key, *place));
+            }
+            if page.len() == max || bytes >= PAGE_BYTES || steps >= STEPS_MAX {
+                return (page, Some(key));
+            }
+        }
+    }
+
     fn known(&self, place: Option<Place>) -> Known {
         place.map_or(Known::Deleted, |place| {
             Known::Value(Bytes::copy_from_slice(self.values.value(place)))
         })
     }
-}
-
-/// The newest version below a number of each key, of versions that come key by key; and whether
-/// some of them were left out.
-fn visible<'a>(
-    versions: impl Iterator<Item = (&'a RowKey, &'a Option<Place>)>,
-    direction: Direction,
-    below: SeqNo,
-    max: usize,
-) -> (Vec<(&'a UserKey, Option<Place>)>, bool) {
-    let mut page: Vec<(&UserKey, Option<Place>)> = Vec::new();
-    let mut bytes = 0;
-    for (RowKey(key, Reverse(number)), place) in versions {
-        if *number >= below {
-            continue;
-        }
-        let is_known = page.last().is_some_and(|(last, _)| *last == key);
-        match direction {
-            // Versions come newest first.
-            Direction::Forward if is_known => continue,
-            // They come oldest first.
-            Direction::Backward if is_known => drop(page.pop()),
-            _ if page.len() == max || bytes >= PAGE_BYTES => return (page, true),
-            _ => {}
-        }
-        bytes += key.len() + place.map_or(0, Place::len);
-        page.push((key, *place));
-    }
-    (page, false)
 }
 
 /// The bound in front of, or behind, all versions of a key.

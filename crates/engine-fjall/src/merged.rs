@@ -115,7 +115,8 @@ impl Merged {
 impl Pages {
     /// The key of the next row.
     fn peek(&mut self) -> Option<&UserKey> {
-        if self.page.is_empty() && !self.is_last {
+        // A page may be without rows although some come behind it.
+        while self.page.is_empty() && !self.is_last {
             self.turn();
         }
         self.page.front().map(|(key, _)| key)
@@ -129,10 +130,9 @@ impl Pages {
     fn turn(&mut self) {
         let page = self.table.page(&self.bounds, self.direction, self.below, self.page_rows);
         self.page = page.rows;
-        self.is_last = !page.is_cut;
         self.page_rows = (self.page_rows * 2).min(PAGE_ROWS_MAX);
-        if let Some((last, _)) = self.page.back() {
-            let behind = Bound::Excluded(last.clone());
+        self.is_last = page.behind.is_none();
+        if let Some(behind) = page.behind.map(Bound::Excluded) {
             match self.direction {
                 Direction::Forward => self.bounds.0 = behind,
                 Direction::Backward => self.bounds.1 = behind,

@@ -4,7 +4,9 @@
 //! the families are one tree, and a table that is written holds whole batches. Engine and views
 //! read through the functions here.
 
+use std::fs::File;
 use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use kontiki_engine::limits::KEY_BYTES_MAX;
@@ -39,6 +41,8 @@ fn prefix(family: Family) -> u8 {
 pub(crate) struct TreeView {
     pub(crate) tree: AnyTree,
     pub(crate) open: OpenView,
+    /// Dropped last: with the tree go files, by their names, that the next engine would reuse.
+    pub(crate) _lock: Arc<File>,
 }
 
 impl View for TreeView {}

@@ -43,7 +43,8 @@ pub struct ShardConfig {
     /// its way to, still needs it; that follower then gets a snapshot. Default 256 MiB.
     pub retain_bytes_max: usize,
     /// Most bytes of entries that all groups together keep in memory when they are durable; older
-    /// ones are read back from the log. Default 16 MiB, twice what one group may keep.
+    /// ones are read back from the log. What is about to be sent or applied stays beyond it, up to
+    /// four times as much. Default 16 MiB, twice what one group may keep.
     pub cache_bytes_all: usize,
     /// Tell callers of [`Event::Propose`] when their entry is committed, by
     /// [`Effects::committed`]. Default: not.

@@ -308,15 +308,16 @@ impl Node {
     }
 
     /// The entries after this are about to be handed out, or to be sent to a follower that takes
-    /// them as they come: to read them back from the disk would cost more than their room.
+    /// them as they come: to read them back from the disk would cost more than their room. Whoever
+    /// is behind what left memory reads from the disk anyway, and holds back nothing.
     fn needed_soon_after(&self) -> Index {
-        let handed_out = self.shared.applying.handed_out();
-        match &self.role {
-            Role::Leader(leader) => leader
-                .unsent_after(&self.shared)
-                .map_or(handed_out, |unsent| unsent.min(handed_out)),
-            _ => handed_out,
-        }
+        let Shared { log, applying, .. } = &self.shared;
+        let unsent = match &self.role {
+            Role::Leader(leader) => leader.unsent_after(&self.shared),
+            _ => None,
+        };
+        let places = unsent.into_iter().chain([applying.handed_out()]);
+        places.filter(|after| *after >= log.evicted()).min().unwrap_or(log.last().index)
     }
 
     /// Nothing will happen for a while: give back memory kept for the next time, and the data of

@@ -41,10 +41,12 @@ pub struct HostOptions {
     /// away for a moment needs no snapshot. Default 1 MiB.
     pub retain_log_bytes: usize,
     /// Bytes of each group's newest entries that stay in memory; what a slow follower or state
-    /// machine needs besides is read back from the log. A group that sleeps keeps none. Default
-    /// 8 MiB, one task of the largest kind.
+    /// machine needs besides is read back from the log. What is about to be sent or applied stays
+    /// beyond it, up to 64 MiB. A group that sleeps keeps none. Default 8 MiB, one task of the
+    /// largest kind.
     pub log_cache_bytes: usize,
-    /// And of all groups together. Default 16 MiB.
+    /// And of all groups together; what is about to be sent or applied, up to four times as much.
+    /// Default 16 MiB.
     pub log_cache_bytes_all: usize,
     /// Most bytes a second that snapshots may take of disk and network together; none: as fast as
     /// they can. Default none, as in JRaft.

@@ -243,12 +243,13 @@ impl Leader {
         self.followers.iter().filter(needs).map(Progress::continues_after).min()
     }
 
-    /// The entries after this are yet to be sent to a follower that is alive and takes them as they
-    /// come.
+    /// The entries after this are in memory, and yet to be sent to a follower that is alive and
+    /// takes them as they come.
     pub(crate) fn unsent_after(&self, shared: &Shared) -> Option<Index> {
         let timeout = shared.config.election_timeout;
         let alive = |p: &&Progress| p.mode == Mode::Replicate && self.now.since(p.heard) < timeout;
-        self.followers.iter().filter(alive).map(|progress| progress.next.prev()).min()
+        let unsent = self.followers.iter().filter(alive).map(|progress| progress.next.prev());
+        unsent.filter(|after| *after >= shared.log.evicted()).min()
     }
 
     // ---- inside ----
