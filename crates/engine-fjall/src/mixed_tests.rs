@@ -1,4 +1,5 @@
-//! The engine against a map per state: batches, views, merges, and a flush that stops at every stage.
+//! The engine against a map per state: batches, views, merges, and a flush that stops at every
+//! stage.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
