@@ -16,7 +16,7 @@
 //! | family | a byte in front of the key: one tree, so that a table holds whole batches |
 //! | `write` | into our table in memory (`memtable.rs`); seen when it is whole (`newest.rs`) |
 //! | `sync` | that table to disk, then a new manifest by an atomic exchange |
-//! | `view` | a number: all writes below it; `get` and `scan` on the engine take the newest |
+//! | `view` | a number, and the tables in memory of its time: all writes below it |
 //! | poison | our latch; a failed merge closes it too |
 //!
 //! # What is done about the tree

@@ -24,7 +24,7 @@ pub(crate) const MEMTABLE_BYTES_MAX: u64 = 128 << 20;
 /// for the compactor, and so, in the end, do the writers.
 pub(crate) const YOUNG_TABLES_MAX: usize = 32;
 
-/// Young tables that are merged into the first level at once. A sync makes one of 16 MiB or more;
+/// Young tables that are merged into the first level at once. A sync makes one of 32 MiB or more;
 /// the first level holds this many times [`TABLE_BYTES`]. More of them are cheaper to write and
 /// cost a get a look into one more filter each.
 const YOUNG_TABLES: u8 = 8;
