@@ -2,9 +2,10 @@
 //!
 //! Called by the log-writer thread between two syncs. Segments go in order, oldest first, so what
 //! is left is always a whole end of history. What little holds the oldest segment back is written
-//! once more, the whole state of a group at a time and in one change, so that a crash leaves the
-//! old state or the new one and never parts of both (raft-engine#288). Files are touched again only
-//! when the note that they are not needed is durable.
+//! once more. Where that is a hard state or a start alone, it is said again; where it is entries,
+//! the whole state of a group goes into one change, so that a crash leaves the old state or the new
+//! one and never parts of both (raft-engine#288). Files are touched again only when the note that
+//! they are not needed is durable.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, btree_map};
@@ -82,6 +83,12 @@ impl<D: Disk> Log<D> {
             Leftovers { rewrite: Vec::new(), bytes: 0, laggards: Vec::new(), more: false };
         let mut files = BTreeMap::new();
         for (id, group) in self.index.groups().filter(|(_, group)| group.touches(segment)) {
+            if !group.has_entries_in(segment) {
+                let repeated = group.repeated(segment);
+                left.bytes += repeated.iter().map(Change::bytes_max).sum::<usize>();
+                left.rewrite.extend(repeated.into_iter().map(|change| (id, change)));
+                continue;
+            }
             let bytes = group.runs.bytes();
             if bytes > REWRITE_BYTES_MAX as u64 {
                 left.laggards.push((bytes, id));
@@ -114,9 +121,6 @@ impl<D: Disk> Log<D> {
         group: &GroupIndex,
         files: &mut BTreeMap<u64, D::File>,
     ) -> Result<Option<Change<'static>>, Error> {
-        if let Some(why) = &group.quarantined {
-            return Ok(Some(Change::Quarantine(why.clone().into())));
-        }
         let mut entries: Vec<Entry> = Vec::new();
         for run in group.runs.iter() {
             let Some(found) = self.read_entries(run.place, files)? else { return Ok(None) };

@@ -4,6 +4,7 @@
 //! this change follow what was logged before (a bug of the caller asserts here, before a byte is
 //! written), and which segments hold something that is still needed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use kontiki_types::{HardState, Position, RegionId, SnapshotMeta};
@@ -225,9 +226,23 @@ pub(crate) struct GroupIndex {
 impl GroupIndex {
     /// True when this segment holds something of the group that is needed.
     pub(crate) fn touches(&self, segment: u64) -> bool {
-        self.hard_at == segment
-            || self.meta_at == segment
-            || self.runs.iter().any(|run| run.place.segment == segment)
+        self.hard_at == segment || self.meta_at == segment || self.has_entries_in(segment)
+    }
+
+    /// True when this segment holds entries that are needed.
+    pub(crate) fn has_entries_in(&self, segment: u64) -> bool {
+        self.runs.iter().any(|run| run.place.segment == segment)
+    }
+
+    /// What this segment holds of the group besides entries, to be said again elsewhere.
+    pub(crate) fn repeated(&self, segment: u64) -> Vec<Change<'static>> {
+        if let Some(why) = &self.quarantined {
+            return vec![Change::Quarantine(why.clone().into())];
+        }
+        let hard_state = Change::HardState(self.cursor.hard_state);
+        let start = Change::Compact(Cow::Owned(self.meta.clone()));
+        let at = [(self.hard_at, hard_state), (self.meta_at, start)];
+        at.into_iter().filter(|(at, _)| *at == segment).map(|(_, change)| change).collect()
     }
 }
 

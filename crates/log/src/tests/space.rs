@@ -61,6 +61,39 @@ fn leftovers_of_idle_groups_are_rewritten_and_survive() {
 }
 
 #[test]
+fn a_hard_state_that_holds_a_segment_back_is_said_again_without_the_entries() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
+    let mut model = Model::default();
+    let mut write = |log: &mut Log<SimDisk>, records: &[Record]| {
+        for record in records {
+            model.apply(record);
+        }
+        log.write(records).unwrap();
+        log.sync().unwrap();
+        let collected = log.collect().unwrap();
+        assert_eq!(collected.laggards, [], "too much to rewrite");
+        collected
+    };
+    // Voted once, and keeps its last eleven entries, which nearly fill a segment.
+    write(&mut log, &[hard(1, 3)]);
+    let mut rewritten = 0;
+    for index in 1..200 {
+        let compacted = (index > 11).then(|| compact(1, 3, index - 11));
+        let records: Vec<_> =
+            [append(1, 3, index, &[7; 600])].into_iter().chain(compacted).collect();
+        let collected = write(&mut log, &records);
+        assert!(collected.rewritten_bytes < 600, "{collected:?}");
+        rewritten += collected.rewritten_bytes;
+    }
+    let stats = log.stats();
+    assert!(stats.retired > 20 && stats.segments <= 4 && rewritten > 0, "{stats:?}");
+    disk.crash(Crash::Lose, &mut || 0);
+    let (_, recovered) = Log::open(disk, config(8192)).unwrap();
+    assert_eq!(Model::of(&recovered), Some(model));
+}
+
+#[test]
 fn a_group_with_too_much_to_rewrite_is_named_and_compaction_frees_its_segments() {
     let disk = SimDisk::new();
     let (mut log, _) = Log::open(disk, config(8192)).unwrap();
