@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kontiki_codec::frame;
+use kontiki_codec::message::size_hint;
 use kontiki_multiraft::{Event, Outbound};
 use kontiki_types::{Body, StoreId, limits};
 
@@ -28,7 +29,7 @@ impl Outbox {
 
     /// Send these messages; `unreachable` gets an event per store that nothing reaches.
     pub(crate) fn send(&self, messages: &mut Vec<Outbound>, unreachable: &mut Vec<Event>) {
-        let mut frames: BTreeMap<(StoreId, Class), frame::Builder> = BTreeMap::new();
+        let mut frames = begin(messages);
         for Outbound { store, group, message } in messages.drain(..) {
             // The offer of a snapshot travels with its chunks, never alone.
             debug_assert!(!matches!(message.body, Body::Snapshot { .. }), "{message:?} in a frame");
@@ -60,6 +61,16 @@ impl Outbox {
             unreachable.push(Event::Unreachable { store });
         }
     }
+}
+
+/// A frame for each store and class, with room for what it will hold: to grow is to copy.
+fn begin(messages: &[Outbound]) -> BTreeMap<(StoreId, Class), frame::Builder> {
+    let mut rooms = BTreeMap::<_, usize>::new();
+    for Outbound { store, message, .. } in messages {
+        *rooms.entry((*store, class_of(&message.body))).or_default() += size_hint(message);
+    }
+    let frame = |room: usize| frame::Builder::with_capacity(room.min(FRAME_BYTES_TARGET));
+    rooms.into_iter().map(|(to, room)| (to, frame(room))).collect()
 }
 
 fn class_of(body: &Body) -> Class {

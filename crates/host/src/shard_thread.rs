@@ -38,6 +38,23 @@ pub(crate) type Edit = Box<dyn FnOnce(&mut Shard, Moment) + Send>;
 /// Who waits for which group to halt.
 pub(crate) type Halts = Arc<Mutex<BTreeMap<RegionId, Vec<SyncSender<()>>>>>;
 
+/// Most events of a turn. With very many groups, what a turn reads and writes of them is still at
+/// hand at its end, and the log and the peers have work while the next turn is taken in.
+const TURN_EVENTS_MAX: usize = 256;
+/// Most bytes of proposals of a turn, for the same reasons.
+const TURN_BYTES_MAX: usize = 1024 * 1024;
+
+/// A turn, from the first event to the effects.
+#[derive(Default)]
+struct Turn {
+    now: Moment,
+    events: usize,
+    bytes: usize,
+    effects: Effects,
+    /// Stores that the last turn did not reach.
+    unreachable: Vec<Event>,
+}
+
 /// Everything the thread needs.
 pub(crate) struct ShardThread {
     pub(crate) shard: Shard,
@@ -62,8 +79,7 @@ impl ShardThread {
     /// Until the mailbox is closed and empty.
     pub(crate) fn run(mut self) {
         let mut inputs = Vec::new();
-        let mut effects = Effects::default();
-        let mut unreachable = Vec::new();
+        let mut turn = Turn::default();
         loop {
             let now = self.clock.now();
             let timeout = self.shard.next_deadline().map(|deadline| deadline.since(now));
@@ -71,32 +87,51 @@ impl ShardThread {
             if !open || self.fatal.is_raised() {
                 break;
             }
-            let now = self.clock.now();
+            turn.now = self.clock.now();
             for input in inputs.drain(..) {
                 match input {
-                    Input::Event(event) => self.on_event(event, now),
+                    Input::Event(event) => self.on_event(event, &mut turn),
                     Input::Events(events) => {
                         for event in events {
-                            self.on_event(event, now);
+                            self.on_event(event, &mut turn);
                         }
                     }
                     Input::Inspect(look) => look(&self.shard),
-                    Input::Edit(edit) => edit(&mut self.shard, now),
+                    Input::Edit(edit) => edit(&mut self.shard, turn.now),
                 }
             }
-            for event in unreachable.drain(..) {
-                self.shard.on_event(event, now);
-            }
-            self.shard.on_time(now);
-            self.shard.take_effects(now, &mut effects);
-            self.execute(&mut effects, &mut unreachable);
+            self.end_turn(&mut turn);
         }
         self.log.close();
         self.apply.close();
         self.background.close();
     }
 
-    fn on_event(&mut self, event: Event, now: Moment) {
+    fn on_event(&mut self, event: Event, turn: &mut Turn) {
+        turn.events += 1;
+        turn.bytes += match &event {
+            Event::Propose { payload, .. } => payload.len(),
+            _ => 0,
+        };
+        self.take_in(event, turn.now);
+        if turn.events >= TURN_EVENTS_MAX || turn.bytes >= TURN_BYTES_MAX {
+            self.end_turn(turn);
+            turn.now = self.clock.now();
+        }
+    }
+
+    /// What the groups want after all that was taken in.
+    fn end_turn(&mut self, turn: &mut Turn) {
+        for event in turn.unreachable.drain(..) {
+            self.shard.on_event(event, turn.now);
+        }
+        self.shard.on_time(turn.now);
+        self.shard.take_effects(turn.now, &mut turn.effects);
+        self.execute(&mut turn.effects, &mut turn.unreachable);
+        (turn.events, turn.bytes) = (0, 0);
+    }
+
+    fn take_in(&mut self, event: Event, now: Moment) {
         match (&mut self.replication, &event) {
             (Some(replication), Event::Message { group, message, .. }) => {
                 let arrived = replication.arrived(*group, message);

@@ -18,6 +18,9 @@ pub const PAGE_BYTES: u64 = 4096;
 pub const FRAME_ALIGN: u64 = 8;
 /// Most bytes of one frame; more records become several frames, recovered in order.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of records, by their upper bounds, at which a frame ends unless one record is larger: a
+/// frame is built, summed and written while it is still in the processor's cache.
+pub const FRAME_BYTES_TARGET: usize = 1024 * 1024;
 /// Bytes the log adds to an entry at most: its codec header and its share of record, section and
 /// frame heads.
 pub const ENTRY_OVERHEAD_BYTES: usize = 256;

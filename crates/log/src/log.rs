@@ -12,7 +12,7 @@ use crate::change::{Change, entry_bytes_max};
 use crate::frame::{Builder, HEAD_BYTES, Marks, Salt, align};
 use crate::header::HEADER_BYTES;
 use crate::index::{Index, Place};
-use crate::limits::{ENTRY_OVERHEAD_BYTES, FRAME_BYTES_MAX, PAGE_BYTES};
+use crate::limits::{ENTRY_OVERHEAD_BYTES, FRAME_BYTES_MAX, FRAME_BYTES_TARGET, PAGE_BYTES};
 use crate::prepare::{Prepared, SegmentRequest, prepare_segment};
 use crate::segments::Segments;
 use crate::{Config, Disk, Error, File, Record, Recovered, Stats, WriteStats, name, recover};
@@ -316,13 +316,14 @@ impl<D: Disk> Log<D> {
     /// How many changes go into the next frame; at least one.
     fn changes_that_fit(&self, changes: &[(RegionId, Change<'_>)]) -> Result<usize, Error> {
         let max = self.frame_bytes_max();
+        let target = max.min(FRAME_BYTES_TARGET);
         let mut bytes = 0;
         for (count, (_, change)) in changes.iter().enumerate() {
             let more = change.bytes_max() + crate::frame::SECTION_HEAD_BYTES;
             if count == 0 && change.bytes_max() > max {
                 return Err(Error::TooLarge { bytes: more as u64, max: max as u64 });
             }
-            if count > 0 && bytes + more > max {
+            if count > 0 && bytes + more > target {
                 return Ok(count);
             }
             bytes += more;

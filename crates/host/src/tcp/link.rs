@@ -68,8 +68,11 @@ pub(super) fn receive(from: &mut impl Read, bytes_max: usize) -> io::Result<Vec<
         let message = format!("{length} bytes announced, at most {bytes_max} are taken");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
-    let mut piece = vec![0; length];
-    from.read_exact(&mut piece)?;
+    let mut piece = Vec::with_capacity(length);
+    from.by_ref().take(length as u64).read_to_end(&mut piece)?;
+    if piece.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     Ok(piece)
 }
 

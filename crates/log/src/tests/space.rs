@@ -2,6 +2,7 @@
 
 use kontiki_types::RegionId;
 
+use crate::limits::FRAME_BYTES_TARGET;
 use crate::simdisk::Crash;
 use crate::{Log, Record, SimDisk, prepare_segment, remove_segments};
 
@@ -143,6 +144,25 @@ fn very_many_records_become_several_frames() {
     disk.crash(Crash::Lose, &mut || 0);
     let (_, recovered) = Log::open(disk, config(8192)).unwrap();
     assert_eq!(Model::of(&recovered).unwrap().groups[&RegionId(1)].entries.len(), 30);
+}
+
+#[test]
+fn a_frame_ends_at_its_target_but_for_a_larger_record() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(16 << 20)).unwrap();
+    let large = vec![1; FRAME_BYTES_TARGET * 2];
+    let half = vec![2; FRAME_BYTES_TARGET / 2 - 1000];
+    let records = [
+        append(1, 1, 1, &large),
+        append(2, 1, 1, &half),
+        append(3, 1, 1, &half),
+        append(4, 1, 1, &half),
+    ];
+    assert_eq!(log.write(&records).unwrap().frames, 3, "the large one, two halves, the last half");
+    log.sync().unwrap();
+    disk.crash(Crash::Lose, &mut || 0);
+    let (_, recovered) = Log::open(disk, config(16 << 20)).unwrap();
+    assert_eq!(Model::of(&recovered).unwrap().groups.len(), 4);
 }
 
 #[test]
