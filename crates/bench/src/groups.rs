@@ -16,8 +16,8 @@ use crate::nodehost::{WideRow, medians, print_line, row};
 use crate::report::write_json;
 use crate::workload::Op;
 
-/// Most bytes of rows of one payload in each process, of larger ones there are fewer keys: maps that
-/// still grow would be what is measured.
+/// Most bytes of rows of one payload in each process, of larger ones there are fewer keys: maps
+/// that still grow would be what is measured.
 const STATE_BYTES_MAX: u64 = 128 << 20;
 
 /// Flags of `groups`.

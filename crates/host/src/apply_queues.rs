@@ -97,6 +97,7 @@ pub(crate) fn group_of(task: &ApplyTask) -> RegionId {
         | ApplyTask::Read { group, .. }
         | ApplyTask::Snapshot { group, .. }
         | ApplyTask::Install { group, .. }
+        | ApplyTask::Save { group }
         | ApplyTask::Destroy { group }
         | ApplyTask::Leading { group, .. }
         | ApplyTask::Following { group, .. } => group,

@@ -75,8 +75,8 @@ struct Merged {
     gated: Vec<Outbound>,
     newest: Option<TaskSeq>,
     must_sync: bool,
-    /// A group compacted its log: segments may have become free.
-    compacted: bool,
+    /// A group compacted its log, so that segments may have become free; or one is full.
+    collects: bool,
     /// Entries to read back once the records are written; for Raft, or for a caller.
     fetches: Vec<(RegionId, Fetch, Option<LookDone>)>,
 }
@@ -127,6 +127,7 @@ impl<D: Disk> LogWriter<D> {
         let began = Instant::now();
         if !merged.records.is_empty() {
             let written = self.log.write(&merged.records)?;
+            merged.collects |= written.rotations > 0;
             if let Some(metrics) = self.metrics.as_ref().filter(|_| written.suffixes_cut > 0) {
                 metrics.truncate_log_suffix.observe_since(began);
             }
@@ -147,18 +148,27 @@ impl<D: Disk> LogWriter<D> {
         self.outbox.send(&mut merged.gated, &mut events);
         events.extend(merged.newest.take().map(|task| Event::LogSynced { task }));
         self.shard.push(Input::Events(events));
-        if std::mem::take(&mut merged.compacted) {
+        if std::mem::take(&mut merged.collects) {
             // What is not collected now waits for the next compaction.
-            let began = Instant::now();
-            let collected = self.log.collect()?;
-            if let Some(metrics) = &self.metrics {
-                metrics.truncate_log_prefix.observe_since(began);
-            }
-            merged.compacted = collected.more;
-            self.keeper.remove(self.log.take_removable());
+            merged.collects = self.collect()?;
         }
         self.status.set(self.log.stats());
         Ok(())
+    }
+
+    /// Free what nobody needs. True when there is more to free.
+    fn collect(&mut self) -> Result<bool, kontiki_log::Error> {
+        let began = Instant::now();
+        let collected = self.log.collect()?;
+        if let Some(metrics) = &self.metrics {
+            metrics.truncate_log_prefix.observe_since(began);
+        }
+        self.keeper.remove(self.log.take_removable());
+        if !collected.laggards.is_empty() {
+            let groups = collected.laggards;
+            self.shard.push(Input::Event(Event::LogCrowded { groups }));
+        }
+        Ok(collected.more)
     }
 
     /// Entries that left memory, for followers that lag, slow state machines and callers.
@@ -206,7 +216,7 @@ impl Merged {
                     continue;
                 }
             };
-            self.compacted |= task.records.iter().any(|r| matches!(r, Record::Compact { .. }));
+            self.collects |= task.records.iter().any(|r| matches!(r, Record::Compact { .. }));
             self.records.extend(task.records);
             self.gated.extend(task.gated);
             self.newest = Some(task.seq);

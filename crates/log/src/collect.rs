@@ -26,7 +26,8 @@ pub struct Collected {
     /// Bytes rewritten to free the oldest segment.
     pub rewritten_bytes: usize,
     /// Groups whose entries hold the oldest segment back and are too many to rewrite, or cannot be
-    /// read back, those with most bytes first: they must compact.
+    /// read back, those with most bytes first: they must compact. Named once for each segment that
+    /// fills up: what they do about it takes its time.
     pub laggards: Vec<RegionId>,
     /// There is more to do: call again after the next sync.
     pub more: bool,
@@ -43,7 +44,8 @@ struct Leftovers {
 
 impl<D: Disk> Log<D> {
     /// Frees the oldest segments that nothing needs. When more than the configured number are
-    /// left, rewrites what little the oldest holds, up to [`REWRITE_BYTES_MAX`] a call.
+    /// left, rewrites what little the oldest holds, up to [`REWRITE_BYTES_MAX`] a call; if that is
+    /// not little, names whose it is.
     ///
     /// # Errors
     /// As [`Log::write`], and when leftovers cannot be read.
@@ -62,7 +64,10 @@ impl<D: Disk> Log<D> {
             self.stats.rewritten_bytes += leftovers.bytes as u64;
         }
         collected.more = leftovers.more;
-        collected.laggards = worst(leftovers.laggards);
+        if !leftovers.laggards.is_empty() && self.named_for != self.segments.newest() {
+            self.named_for = self.segments.newest();
+            collected.laggards = worst(leftovers.laggards);
+        }
         self.retire_dead(&mut collected);
         Ok(collected)
     }
@@ -82,6 +87,7 @@ impl<D: Disk> Log<D> {
         let mut left =
             Leftovers { rewrite: Vec::new(), bytes: 0, laggards: Vec::new(), more: false };
         let mut files = BTreeMap::new();
+        let bytes_max = self.rewrite_bytes_max();
         for (id, group) in self.index.groups().filter(|(_, group)| group.touches(segment)) {
             if !group.has_entries_in(segment) {
                 let repeated = group.repeated(segment);
@@ -90,7 +96,7 @@ impl<D: Disk> Log<D> {
                 continue;
             }
             let bytes = group.runs.bytes();
-            if bytes > REWRITE_BYTES_MAX as u64 {
+            if bytes > bytes_max {
                 left.laggards.push((bytes, id));
                 continue;
             }
@@ -112,6 +118,13 @@ impl<D: Disk> Log<D> {
             left.more = false;
         }
         Ok(left)
+    }
+
+    /// Most bytes of entries of one group that are worth to be moved. None where most of the log is
+    /// needed: moved to its end, they would soon be the oldest again, and again.
+    fn rewrite_bytes_max(&self) -> u64 {
+        let kept = self.segments.needed_count() as u64 * self.config().segment_bytes;
+        if self.index.live_bytes() > kept / 2 { 0 } else { REWRITE_BYTES_MAX as u64 }
     }
 
     /// The whole state of a group as one change; nothing when its entries cannot be read back, or

@@ -25,15 +25,32 @@ pub(crate) struct Place {
 }
 
 /// How many live things each segment holds: runs of entries, hard states, starts of logs.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Live {
     counts: BTreeMap<u64, u64>,
+    /// Bytes of the sections that hold entries.
+    bytes: u64,
 }
 
 impl Live {
     /// Live things in this segment.
     pub(crate) fn of(&self, segment: u64) -> u64 {
         self.counts.get(&segment).copied().unwrap_or(0)
+    }
+
+    /// Bytes of all sections that hold entries which are needed.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn add_run(&mut self, place: Place) {
+        self.add(place.segment);
+        self.bytes += u64::from(place.len);
+    }
+
+    fn remove_run(&mut self, place: Place) {
+        self.remove(place.segment);
+        self.bytes -= u64::from(place.len);
     }
 
     fn add(&mut self, segment: u64) {
@@ -95,7 +112,7 @@ impl Runs {
                 back.last = first - 1;
                 break;
             }
-            live.remove(back.place.segment);
+            live.remove_run(back.place);
             self.runs.pop_back();
         }
         // A frame holds what many turns logged: one run, or whoever reads it back reads the whole
@@ -103,7 +120,7 @@ impl Runs {
         match self.runs.back_mut() {
             Some(back) if back.place == place && back.last + 1 == first => back.last = last,
             _ => {
-                live.add(place.segment);
+                live.add_run(place);
                 self.runs.push_back(Run { first, last, place });
             }
         }
@@ -119,7 +136,7 @@ impl Runs {
                 front.first = index + 1;
                 return;
             }
-            live.remove(front.place.segment);
+            live.remove_run(front.place);
             self.runs.pop_front();
         }
     }
@@ -127,7 +144,7 @@ impl Runs {
     /// No entry is needed any more.
     pub(crate) fn clear(&mut self, live: &mut Live) {
         for run in self.runs.drain(..) {
-            live.remove(run.place.segment);
+            live.remove_run(run.place);
         }
     }
 }
@@ -281,6 +298,11 @@ impl Index {
         self.live.of(segment)
     }
 
+    /// Bytes of all sections that hold entries which are needed.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live.bytes()
+    }
+
     /// Where a group stands; a group not known stands at its beginning.
     pub(crate) fn cursor(&self, group: RegionId) -> Cursor {
         self.group(group).map_or_else(Cursor::default, |known| known.cursor)
@@ -331,9 +353,9 @@ impl Index {
         for group in self.groups.values() {
             counted.add(group.hard_at);
             counted.add(group.meta_at);
-            group.runs.iter().for_each(|run| counted.add(run.place.segment));
+            group.runs.iter().for_each(|run| counted.add_run(run.place));
         }
-        assert!(counted.counts == self.live.counts, "{counted:?} counted, {:?} kept", self.live);
+        assert!(counted == self.live, "{counted:?} counted, {:?} kept", self.live);
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Log<D: Disk> {
     /// A sync failed, or a write that could not be taken back.
     poisoned: bool,
     builder: Builder,
+    /// While this segment was written, laggards were named.
+    pub(crate) named_for: u64,
     /// The entries of the section that was read back last, by index.
     pub(crate) recent: Option<(Place, BTreeMap<u64, Entry>)>,
     pub(crate) stats: Stats,
@@ -74,6 +76,7 @@ impl<D: Disk> Log<D> {
             confirmed: 0,
             poisoned: false,
             builder: Builder::default(),
+            named_for: 0,
             recent: None,
             stats: Stats::default(),
         };

@@ -172,6 +172,11 @@ impl<F> Segments<F> {
         (self.oldest(), first.or(active.first))
     }
 
+    /// Number of the segment that is written.
+    pub(crate) fn newest(&self) -> u64 {
+        self.active.as_ref().map_or(0, |active| active.header.number)
+    }
+
     /// Number of the oldest segment that the log needs.
     pub(crate) fn oldest(&self) -> u64 {
         let active = self.active.as_ref().expect("an open log has an active segment");

@@ -138,6 +138,12 @@ impl Applier {
                     let open = OpenSnapshot { group, from, to, store, term, session, source };
                     round.snapshots.push(open);
                 }
+                ApplyTask::Save { group } => {
+                    self.apply_gathered(&mut gathered, round)?;
+                    if let Some(machine) = self.machines.get_mut(&group) {
+                        machine.save_soon();
+                    }
+                }
                 ApplyTask::Destroy { group } => {
                     self.apply_gathered(&mut gathered, round)?;
                     if let Some(mut machine) = self.machines.remove(&group) {

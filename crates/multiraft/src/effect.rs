@@ -172,6 +172,12 @@ pub enum ApplyTask {
         /// Echo in the offer.
         session: u64,
     },
+    /// What is applied should become durable soon, by a snapshot of the state machine's own: the
+    /// log needs the room.
+    Save {
+        /// Which group.
+        group: RegionId,
+    },
     /// Replace the state by the snapshot in this spool.
     Install {
         /// Which group.

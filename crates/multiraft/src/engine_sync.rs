@@ -42,12 +42,19 @@ pub(crate) struct EngineSync {
     /// When something was applied last.
     applied_at: Moment,
     is_under_way: bool,
+    /// The log needs the room, however little was applied.
+    is_wanted: bool,
 }
 
 impl EngineSync {
     pub(crate) fn on_applied(&mut self, bytes: usize, now: Moment) {
         self.bytes += bytes;
         self.applied_at = now;
+    }
+
+    /// The log needs the room of what is applied and not durable in the engine.
+    pub(crate) fn hurry(&mut self) {
+        self.is_wanted = true;
     }
 
     pub(crate) fn on_synced(&mut self) {
@@ -63,11 +70,12 @@ impl EngineSync {
     /// Whether to ask for a sync now; if so, it is under way.
     pub(crate) fn begin(&mut self, config: &EngineSyncConfig, now: Moment) -> bool {
         let rests = self.next_deadline(config).is_some_and(|at| at <= now);
-        let is_due = rests || self.bytes >= config.every_bytes;
+        let is_due = rests || self.is_wanted || self.bytes >= config.every_bytes;
         if !is_due || self.is_under_way {
             return false;
         }
         self.bytes = 0;
+        self.is_wanted = false;
         self.is_under_way = true;
         true
     }

@@ -107,6 +107,11 @@ pub enum Event {
         /// Last entry the snapshot holds.
         index: Index,
     },
+    /// The log is full of what these groups keep in it: they shall give up what they can.
+    LogCrowded {
+        /// Those that keep most, first.
+        groups: Vec<RegionId>,
+    },
     /// The replica takes no part from now on, until it is revived: its state machine failed, or
     /// its owner shut it down. A leader hands over first.
     Halt {

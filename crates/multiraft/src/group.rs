@@ -8,9 +8,10 @@ mod compaction;
 mod halt;
 mod memory;
 mod proposals;
+mod reads;
 mod report;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use kontiki_codec::{membership, payloads};
@@ -31,6 +32,7 @@ use crate::{Committed, CommittedKind, Payload, ShardConfig, Token};
 
 use halt::Part;
 pub use halt::Revival;
+use reads::Reads;
 
 /// What makes the applied entries of a group durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,8 +81,7 @@ pub(crate) struct Group {
     waiting: VecDeque<Waiting>,
     /// Bytes proposed here and not yet handed to the applier.
     waiting_bytes: usize,
-    /// Reads that are confirmed but whose index is not yet handed to the applier.
-    reads: BTreeMap<Index, Vec<Token>>,
+    reads: Reads,
     /// Log tasks under way that hold an operation of this group, oldest first.
     in_flight: VecDeque<InFlight>,
     /// Messages that wait for an operation under way, oldest first.
@@ -108,6 +109,8 @@ pub(crate) struct Group {
     /// Spool of the snapshot being installed.
     spool: u64,
     durability: Durability,
+    /// The log wants the room of what is applied: the next compaction leaves no margin.
+    is_crowding: bool,
     /// Whether the replica takes part.
     part: Part,
     revival: halt::Pending,
@@ -131,7 +134,7 @@ impl Group {
             proposals: Vec::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            reads: BTreeMap::new(),
+            reads: Reads::default(),
             in_flight: VecDeque::new(),
             gated: VecDeque::new(),
             ballot,
@@ -146,6 +149,7 @@ impl Group {
             told: Index(0),
             spool: 0,
             durability,
+            is_crowding: false,
             part: Part::Full,
             revival: None,
             asking: None,
@@ -174,7 +178,8 @@ impl Group {
             return None;
         }
         let asking = self.asking.as_ref().map(Asking::next);
-        self.node.next_deadline().into_iter().chain(asking).min()
+        let reads = self.reads.oldest().map(|since| since + self.read_patience());
+        self.node.next_deadline().into_iter().chain(asking).chain(reads).min()
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -205,6 +210,7 @@ impl Group {
     pub(crate) fn on_time(&mut self, now: Moment) {
         if !self.is_halted() {
             self.node.on_time(now);
+            self.reads.give_up(now, self.read_patience());
         }
     }
 
@@ -287,8 +293,7 @@ impl Group {
         }
         let lost = self.waiting.into_iter().flat_map(|entry| entry.tokens);
         effects.refused.extend(lost.map(|token| (token, Refused::LeadershipLost)));
-        let reads = self.reads.into_values().flatten();
-        effects.refused.extend(reads.map(|token| (token, Refused::ReadFailed)));
+        effects.refused.extend(self.reads.take().map(|token| (token, Refused::ReadFailed)));
         let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
         effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
     }
@@ -301,12 +306,11 @@ impl Group {
             return false;
         }
         let may_leave = |(after, _): &(Seq, Outbound)| *after <= self.durable;
-        let may_read = |(index, _): (&Index, _)| *index <= self.dispatched;
         (!self.proposals.is_empty() && !self.holds_proposals())
             || self.node.has_output()
             || self.part != Part::Full
             || self.gated.front().is_some_and(may_leave)
-            || self.reads.first_key_value().is_some_and(may_read)
+            || self.reads.has_output(self.dispatched)
             || self.is_asleep() != self.is_watched
             || self.asking.is_some()
             || (config.tell_committed && self.told < self.node.commit())
@@ -335,7 +339,7 @@ impl Group {
             }
             self.drain_notices(&mut batch.notices, effects);
             self.drain_messages(&mut batch.send, records, effects);
-            self.drain_reads(batch, effects);
+            self.drain_reads(batch, now, effects);
             let group = self.id;
             effects.fetch.extend(batch.fetch.drain(..).map(|fetch| (group, fetch)));
             if config.tell_committed {
@@ -346,7 +350,7 @@ impl Group {
             }
             self.drain_apply(&mut batch.apply, effects);
         }
-        self.release_reads(effects);
+        self.reads.release(self.id, self.dispatched, effects);
         self.settle(effects);
         if self.node.is_asleep() {
             self.shrink();
@@ -424,27 +428,6 @@ impl Group {
         }
         while self.gated.front().is_some_and(|(after, _)| *after <= self.durable) {
             effects.send.extend(self.gated.pop_front().map(|(_, outbound)| outbound));
-        }
-    }
-
-    fn drain_reads(&mut self, batch: &mut Batch, effects: &mut Effects) {
-        for ready in batch.reads.drain(..) {
-            self.reads.entry(ready.index).or_default().push(Token(ready.id.0));
-        }
-        for id in batch.reads_failed.drain(..) {
-            effects.refused.push((Token(id.0), Refused::ReadFailed));
-        }
-    }
-
-    /// Hand over the reads that come after everything they must see.
-    fn release_reads(&mut self, effects: &mut Effects) {
-        while let Some(first) = self.reads.first_entry() {
-            if *first.key() > self.dispatched && !mutants::is_on(Mutant::ReadBeforeApply) {
-                return;
-            }
-            for token in first.remove() {
-                effects.apply.push(ApplyTask::Read { group: self.id, token });
-            }
         }
     }
 

@@ -326,6 +326,7 @@ impl Shard {
                 let compacted = found.and_then(|g| g.on_snapshotted(index, config, groups));
                 self.records.extend(compacted);
             }
+            Event::LogCrowded { groups } => self.on_log_crowded(&groups),
             Event::Halt { group } => self.halt(group, now),
             Event::Unreachable { store } => {
                 // Who sleeps beside it is woken by the watch, not all at once.
@@ -567,6 +568,20 @@ impl Shard {
         let groups = self.groups.len();
         for group in self.groups.values_mut() {
             self.records.extend(group.on_engine_synced(&self.config, groups));
+        }
+    }
+
+    /// A group that is not here has nothing that could go.
+    fn on_log_crowded(&mut self, groups: &[RegionId]) {
+        for &id in groups {
+            let Some(group) = self.groups.get_mut(&id) else { continue };
+            let (compacted, unsaved) = group.on_log_crowded(&self.config);
+            self.records.extend(compacted);
+            match unsaved {
+                Some(Durability::Engine) => self.engine_sync.hurry(),
+                Some(Durability::Snapshots) => self.early.apply.push(ApplyTask::Save { group: id }),
+                None => {}
+            }
         }
     }
 

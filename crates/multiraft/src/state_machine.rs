@@ -61,6 +61,10 @@ pub trait StateMachine: Send {
         chunks: &mut dyn Iterator<Item = Result<Bytes, Error>>,
     ) -> Result<(), Error>;
 
+    /// The log needs the room of what is applied. A state machine that is durable by snapshots of
+    /// its own takes one soon; must return at once.
+    fn save_soon(&mut self) {}
+
     /// This replica is destroyed: delete what belongs to it, and nothing else. Called once, last.
     ///
     /// # Errors

@@ -115,6 +115,8 @@ marks! {
     SegmentRetired = "log segment freed",
     /// Leftovers were rewritten to free a log segment.
     LeftoversRewritten = "leftovers of a log segment rewritten",
+    /// Groups were told to give up what they keep in a full log.
+    LogCrowded = "log crowded by what groups keep in it",
     /// A store crashed while its log sync was under way.
     CrashInSync = "crash during a log sync",
     /// All stores were down at once.

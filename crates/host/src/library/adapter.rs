@@ -45,6 +45,10 @@ impl StateMachine for Adapter {
         self.0.install(&stored).map_err(Error::Failed)
     }
 
+    fn save_soon(&mut self) {
+        self.0.save_soon();
+    }
+
     fn on_leader_start(&mut self, term: Term) {
         self.0.leading(term, true);
     }

@@ -111,6 +111,7 @@ impl Host {
             let failing = Arc::clone(&failing);
             let mut log = kontiki_log::Config::new(random());
             log.segment_bytes = options.log_segment_bytes;
+            log.keep_segments = options.keep_segments();
             let host = host_options(&options, transport, metrics.clone(), move |cause| {
                 if let Some(inner) = failing.get().and_then(Weak::upgrade) {
                     Inner::fail(&inner, cause);

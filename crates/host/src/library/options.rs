@@ -57,6 +57,9 @@ pub struct HostOptions {
     pub enable_metrics: bool,
     /// Bytes of a log segment. Default 64 MiB.
     pub log_segment_bytes: u64,
+    /// When the log of all groups together is longer than this, and most of it is needed, the
+    /// groups that keep most of it take snapshots. Default 1 GiB (JRaft: no bound).
+    pub log_bytes_all: u64,
 }
 
 impl HostOptions {
@@ -78,7 +81,13 @@ impl HostOptions {
             disable_cli: false,
             enable_metrics: true,
             log_segment_bytes: kontiki_log::limits::SEGMENT_BYTES_DEFAULT,
+            log_bytes_all: 1024 * 1024 * 1024,
         }
+    }
+
+    /// Segments that the log may keep.
+    pub(crate) fn keep_segments(&self) -> usize {
+        usize::try_from(self.log_bytes_all / self.log_segment_bytes.max(1)).unwrap_or(usize::MAX)
     }
 
     /// Set the election timeout, and the heartbeat interval to a tenth of it.

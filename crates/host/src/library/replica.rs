@@ -277,6 +277,12 @@ impl Replica {
         self.write(meta, save)
     }
 
+    /// The log needs the room of what is applied.
+    pub(crate) fn save_soon(self: &Arc<Self>) {
+        self.lock().unsaved_bytes = 0;
+        self.shared.keeper.save(Arc::clone(self), None);
+    }
+
     /// What a snapshot of this moment stands for, and the function that writes it.
     fn capture(&self) -> Result<(SnapshotMeta, SaveSnapshot), Error> {
         let mut core = self.lock();

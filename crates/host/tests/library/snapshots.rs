@@ -148,6 +148,38 @@ fn snapshots_come_by_themselves_after_time_and_after_bytes() {
     }
 }
 
+/// A group that wrote and then rests must not hold the log of all others for ever.
+#[test]
+fn a_group_at_rest_gives_up_its_part_of_a_crowded_log() {
+    let mut cluster = Cluster::tuned_hosts(1, |options| {
+        options.log_segment_bytes = 64 * 1024;
+        options.log_bytes_all = 4 * 64 * 1024;
+    });
+    let store = cluster.elect();
+    let word = "w".repeat(4000);
+    for _ in 0..50 {
+        cluster.say(store, &word).expect("applied");
+    }
+    assert_eq!(cluster.node(store).status().expect("told").durable_applied, Index(0));
+
+    let host = &cluster.hosts[&store];
+    let mut options = NodeOptions::new(Configuration::new([Member::new(store, "")]));
+    options.snapshot_log_bytes = 50_000;
+    let busy = host.create_node(RegionId(8), options, cluster.other_machine(store)).expect("made");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let segments = || host.node_host().log_status().stats().segments;
+    let mut written = 0;
+    while written < 300 || segments() > 6 {
+        assert!(std::time::Instant::now() < deadline, "{} segments", segments());
+        match busy.propose(word.clone()).wait_timeout(PATIENCE) {
+            Ok(_) => written += 1,
+            Err(error) => assert!(matches!(error, Error::NotLeader { .. }), "{error}"),
+        }
+    }
+    let status = cluster.node(store).status().expect("told");
+    assert_eq!(status.durable_applied, status.applied, "it took a snapshot unasked");
+}
+
 #[test]
 fn a_failed_node_recovers_from_its_snapshot() {
     let (mut cluster, leader) = Cluster::with_leader(3);

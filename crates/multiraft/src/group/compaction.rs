@@ -1,6 +1,7 @@
 //! What of a group's log may go: what is durable elsewhere and needed by nobody, but for a margin.
 //!
-//! Part of [`super::Group`]; the shard calls it when its engine is synced or a snapshot is taken.
+//! Part of [`super::Group`]; the shard calls it when its engine is synced, a snapshot is taken, or
+//! the log has no room for margins.
 
 use kontiki_log::Record;
 use kontiki_types::Index;
@@ -8,6 +9,9 @@ use kontiki_types::mutants::{self, Mutant};
 
 use super::{Durability, Group};
 use crate::ShardConfig;
+
+/// What must become durable, and by what, before more of a log can go.
+pub(crate) type Unsaved = Option<Durability>;
 
 impl Group {
     pub(crate) fn on_engine_sync_asked(&mut self) {
@@ -38,9 +42,19 @@ impl Group {
         self.compact(config, groups)
     }
 
+    /// The log is crowded by what this group keeps in it: give up what is durable elsewhere, at
+    /// once, and what is only applied as soon as it is durable.
+    pub(crate) fn on_log_crowded(&mut self, config: &ShardConfig) -> (Option<Record>, Unsaved) {
+        self.is_crowding = true;
+        let record = self.compact(config, 1);
+        self.is_crowding = self.applied > self.durable_applied;
+        (record, self.is_crowding.then_some(self.durability))
+    }
+
     fn compact(&mut self, config: &ShardConfig, groups: usize) -> Option<Record> {
         let bytes = self.node.log_bytes();
-        let retain = config.retain_bytes.min(config.retain_bytes_all / groups);
+        let margin = config.retain_bytes.min(config.retain_bytes_all / groups);
+        let retain = if std::mem::take(&mut self.is_crowding) { 0 } else { margin };
         if bytes < retain {
             return None;
         }

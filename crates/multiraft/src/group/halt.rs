@@ -73,9 +73,7 @@ impl Group {
             // It may be committed already, by the others.
             self.refuse(entry, Refused::LeadershipLost, effects);
         }
-        for token in std::mem::take(&mut self.reads).into_values().flatten() {
-            effects.refused.push((token, Refused::Halted));
-        }
+        effects.refused.extend(self.reads.take().map(|token| (token, Refused::Halted)));
         let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
         effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
         let ended = self.transfers.drain(..);

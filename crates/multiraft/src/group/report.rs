@@ -8,7 +8,7 @@ impl Group {
     /// What its node tells, and who waits here. Without the last newline.
     pub(crate) fn report(&self, now: Moment) -> String {
         let callers: usize = self.waiting.iter().map(|entry| entry.tokens.len()).sum();
-        let reads: usize = self.reads.values().map(Vec::len).sum();
+        let reads: usize = self.reads.len();
         format!(
             "{}\n  part: {:?}; log operations under way: {}; messages that wait for them: {}\n  \
              callers: {callers} proposals of {} bytes, {reads} confirmed reads, {} transfers\n  \

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use kontiki_log::Record;
 use kontiki_raft::{Config, Notice, Restored};
 use kontiki_types::{
-    Entry, EntryKind, HardState, Index, Membership, Moment, PeerId, Position, SnapshotMeta,
-    StoreId, Term,
+    Entry, EntryKind, HardState, Index, Membership, Moment, PeerId, Position, RegionId,
+    SnapshotMeta, StoreId, Term,
 };
 
 use super::stores::{GROUP, Stores};
@@ -108,8 +108,8 @@ fn what_comes_after_a_snapshot_on_its_way_stays() {
     assert_eq!((stores.applied(3), stores.installs(3)), (stores.applied(1), 1));
 }
 
-#[test]
-fn what_a_start_applies_again_brings_the_next_sync_nearer() {
+/// A shard whose group has applied five entries, none of them durable elsewhere; and its effects.
+fn with_five_applied(durability: Durability, engine_sync: EngineSyncConfig) -> (Shard, Effects) {
     let entry = |index| Entry {
         position: Position::new(Term(1), Index(index)),
         kind: EntryKind::Normal,
@@ -123,10 +123,8 @@ fn what_a_start_applies_again_brings_the_next_sync_nearer() {
         ..Restored::default()
     };
     let raft = Config::new(PeerId(1), 1, crate::membership_codec());
-    let engine_sync = EngineSyncConfig { every_bytes: 500, ..EngineSyncConfig::default() };
     let config = ShardConfig { engine_sync, ..ShardConfig::default() };
     let (mut shard, mut effects) = (Shard::new(config), Effects::default());
-    let durability = Durability::Engine;
     let spec = GroupSpec { group: GROUP, raft, restored, durability };
     shard.join_group(spec, Vec::new(), Moment::ZERO);
     shard.take_effects(Moment::ZERO, &mut effects);
@@ -136,7 +134,42 @@ fn what_a_start_applies_again_brings_the_next_sync_nearer() {
     };
     shard.on_event(Event::Applied { group, index: Index(5), bytes }, Moment::ZERO);
     shard.take_effects(Moment::ZERO, &mut effects);
-    assert!(effects.sync_engine, "{bytes} bytes were applied again");
+    (shard, effects)
+}
+
+#[test]
+fn what_a_start_applies_again_brings_the_next_sync_nearer() {
+    let engine_sync = EngineSyncConfig { every_bytes: 500, ..EngineSyncConfig::default() };
+    let (_, effects) = with_five_applied(Durability::Engine, engine_sync);
+    assert!(effects.sync_engine, "it all was applied again");
+}
+
+/// Where the next log task makes the log of the group begin.
+fn compacted_to(effects: &Effects) -> Option<Index> {
+    effects.log.iter().flat_map(|task| &task.records).find_map(|record| match record {
+        Record::Compact { to, .. } => Some(to.position.index),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_crowded_log_makes_a_group_give_up_its_margin_once_the_rest_is_durable() {
+    let crowded = || Event::LogCrowded { groups: vec![GROUP, RegionId(77)] };
+    let by_engine = (Durability::Engine, Event::EngineSynced);
+    let snapshotted = Event::Snapshotted { group: GROUP, index: Index(5) };
+    for (durability, durable) in [by_engine, (Durability::Snapshots, snapshotted)] {
+        let (mut shard, mut effects) = with_five_applied(durability, EngineSyncConfig::default());
+        let mut turn = |event| {
+            shard.on_event(event, Moment::ZERO);
+            shard.take_effects(Moment::ZERO, &mut effects);
+            let saves = effects.apply.contains(&ApplyTask::Save { group: GROUP });
+            (effects.sync_engine, saves, compacted_to(&effects))
+        };
+        let by_engine = durability == Durability::Engine;
+        assert_eq!(turn(crowded()), (by_engine, !by_engine, None), "{durability:?}");
+        assert_eq!(turn(durable.clone()), (false, false, Some(Index(5))), "{durability:?}");
+        assert_eq!(turn(crowded()), (false, false, None), "there is no more: {durability:?}");
+    }
 }
 
 #[test]

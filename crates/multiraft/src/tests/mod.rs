@@ -8,5 +8,6 @@ mod machine;
 mod membership;
 mod overload;
 mod quarantine;
+mod reads;
 mod stores;
 mod successor;

@@ -43,7 +43,7 @@ pub(super) struct Writer {
     newest: Option<TaskSeq>,
     must_sync: bool,
     pub(super) is_syncing: bool,
-    is_compacted: bool,
+    collects: bool,
     /// Writes since the last rest: an idle log rests once.
     is_restless: bool,
     is_rest_planned: bool,
@@ -66,7 +66,7 @@ impl Writer {
             newest: None,
             must_sync: false,
             is_syncing: false,
-            is_compacted: false,
+            collects: false,
             is_restless: false,
             is_rest_planned: false,
             preparing: None,
@@ -150,12 +150,13 @@ impl Machine {
             writer.newest = Some(task.seq);
             writer.must_sync |= !task.lazy;
         }
-        writer.is_compacted |= records.iter().any(|r| matches!(r, Record::Compact { .. }));
+        writer.collects |= records.iter().any(|r| matches!(r, Record::Compact { .. }));
         writer.is_restless = true;
         let newest = writer.newest.expect("a task was queued");
         let noted = writer.log.stats().synced_frame;
         match writer.log.write(&records) {
             Ok(stats) => {
+                writer.collects |= stats.rotations > 0;
                 let (frame, end) = (writer.log.stats().last_frame, writer.log.position());
                 writer.written.push_back(Written { frame, noted, end });
                 if writer.written.len() > WRITES_KEPT {
@@ -248,12 +249,12 @@ impl Machine {
 
     fn collect_log(&mut self, env: &mut Env) {
         let writer = &mut self.running().writer;
-        if !std::mem::take(&mut writer.is_compacted) {
+        if !std::mem::take(&mut writer.collects) {
             return;
         }
         match writer.log.collect() {
             Ok(collected) => {
-                writer.is_compacted = collected.more;
+                writer.collects = collected.more;
                 let names = writer.log.take_removable();
                 writer.removable.extend(names);
                 if collected.retired > 0 {
@@ -261,6 +262,11 @@ impl Machine {
                 }
                 if collected.rewritten_bytes > 0 {
                     env.marks.hit(Mark::LeftoversRewritten);
+                }
+                if !collected.laggards.is_empty() {
+                    env.marks.hit(Mark::LogCrowded);
+                    let groups = collected.laggards;
+                    self.tell_shard([Event::LogCrowded { groups }], env);
                 }
             }
             Err(error) => self.fatal(&format!("log collect: {error}"), env),
