@@ -28,10 +28,10 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u64).range(1..))]
     groups: Vec<u64>,
     /// Callers, dealt over the groups
-    #[arg(long, value_delimiter = ',', default_value = "1000,4096")]
+    #[arg(long, value_delimiter = ',', default_value = "1000,4096,16384")]
     clients: Vec<usize>,
     /// Bytes of a proposal: small ones wait for the processor, large ones for the disk
-    #[arg(long = "payload", value_delimiter = ',', default_value = "256,16384")]
+    #[arg(long = "payload", value_delimiter = ',', default_value = "256,4096,16384")]
     payloads: Vec<usize>,
     /// Processes, each with a replica of every group
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
@@ -91,25 +91,31 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     }
     let rows = medians(&rows);
     for (&payload, &callers) in runs(args) {
-        let at = |groups| {
-            let is_it =
-                |w: &&WideRow| (w.groups, w.payload, w.row.clients) == (groups, payload, callers);
-            rows.iter().find(is_it).map_or(0.0, |wide| wide.row.ops_per_s)
-        };
-        for &groups in &args.groups[1..] {
-            let (one, many) = (at(args.groups[0]), at(groups));
-            println!(
-                "{payload} bytes, {callers} callers: {groups} groups {many:.0}/s, {} groups \
-                 {one:.0}/s: {:.0} %",
-                args.groups[0],
-                100.0 * many / one
-            );
-        }
+        let is_it = |wide: &WideRow| (wide.payload, wide.row.clients) == (payload, callers);
+        compare(&args.groups, &rows, is_it, &format!("{payload} bytes, {callers} callers"));
+    }
+    for &payload in &args.payloads {
+        let is_it = |wide: &WideRow| wide.payload == payload;
+        compare(&args.groups, &rows, is_it, &format!("{payload} bytes, at their most"));
     }
     if let Some(path) = &args.json {
         write_json(&rows, path)?;
     }
     Ok(())
+}
+
+/// Print the best of these rows for each number of groups, and its share of that for the first.
+fn compare(groups: &[u64], rows: &[WideRow], is_it: impl Fn(&WideRow) -> bool, what: &str) {
+    let most = |count| {
+        let its = rows.iter().filter(|wide| wide.groups == count && is_it(wide));
+        its.map(|wide| wide.row.ops_per_s).fold(0.0, f64::max)
+    };
+    let (first, rest) = groups.split_first().expect("there is a default");
+    let one = most(*first);
+    for count in rest {
+        let (many, share) = (most(*count), 100.0 * most(*count) / one);
+        println!("{what}: {count} groups {many:.0}/s, {first} groups {one:.0}/s: {share:.0} %");
+    }
 }
 
 /// Payloads and callers, in the order in which a cluster gets them.
