@@ -28,7 +28,8 @@ impl Group {
         groups: usize,
     ) -> Option<Record> {
         self.durable_applied = self.durable_applied.max(index);
-        self.compact(config, groups)
+        let margin = self.margin(config, groups);
+        self.compact(config, margin)
     }
 
     /// The engine is durable up to what was applied at the asking: drop the log below it, but for a
@@ -39,22 +40,26 @@ impl Group {
         groups: usize,
     ) -> Option<Record> {
         self.durable_applied = self.durable_applied.max(self.syncing_applied);
-        self.compact(config, groups)
+        let margin = self.margin(config, groups);
+        self.compact(config, margin)
     }
 
     /// The log is crowded by what this group keeps in it: give up what is durable elsewhere, at
     /// once, and what is only applied as soon as it is durable.
     pub(crate) fn on_log_crowded(&mut self, config: &ShardConfig) -> (Option<Record>, Unsaved) {
-        self.is_crowding = true;
-        let record = self.compact(config, 1);
+        let record = self.compact(config, 0);
         self.is_crowding = self.applied > self.durable_applied;
         (record, self.is_crowding.then_some(self.durability))
     }
 
-    fn compact(&mut self, config: &ShardConfig, groups: usize) -> Option<Record> {
+    /// Bytes of log that stay for followers that come back from a short absence.
+    fn margin(&mut self, config: &ShardConfig, groups: usize) -> usize {
+        let is_crowding = std::mem::take(&mut self.is_crowding);
+        if is_crowding { 0 } else { config.retain_bytes.min(config.retain_bytes_all / groups) }
+    }
+
+    fn compact(&mut self, config: &ShardConfig, retain: usize) -> Option<Record> {
         let bytes = self.node.log_bytes();
-        let margin = config.retain_bytes.min(config.retain_bytes_all / groups);
-        let retain = if std::mem::take(&mut self.is_crowding) { 0 } else { margin };
         if bytes < retain {
             return None;
         }
