@@ -156,6 +156,8 @@ pub struct Env {
     pub book: Book,
     /// All faults are over for good.
     pub is_healed: bool,
+    /// Parts of snapshots that arrived.
+    pub snapshot_parts: u64,
     /// The first broken rule; ends the run.
     pub violation: Option<Violation>,
     /// Stores that may have lost what they promised, and whether they found out since.

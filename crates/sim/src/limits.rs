@@ -20,8 +20,12 @@ pub const SET_ELEMENTS_MAX: u64 = 50;
 pub const SEARCH_BUDGET: usize = 400_000;
 /// Longest a pending operation may take once every fault is gone.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// Longest the replicas may take to converge after the last operation.
+/// Longest the replicas may take to converge after the last operation, or after the last part of a
+/// snapshot that arrived: thousands of small parts, one after the other over a slow network, take
+/// longer, and so may a second snapshot when the log did not wait for the first.
 pub const CONVERGE_MAX: Duration = Duration::from_mins(1);
+/// Longest they may take in all, or snapshots do not get them anywhere.
+pub const CONVERGE_IN_ALL_MAX: Duration = Duration::from_mins(10);
 /// The engine's rows are hashed when the applied index is a multiple of this; replicas that stop at
 /// the same index must have equal hashes.
 pub const HASH_EVERY_ENTRIES: u64 = 16;

@@ -11,7 +11,7 @@ use kontiki_types::Moment;
 use crate::client::workload::{Change, Plan};
 use crate::env::Happening;
 use crate::fault::Strike;
-use crate::limits::{CONVERGE_MAX, DRAIN_MAX, OPERATIONS_PER_MINUTE_MIN};
+use crate::limits::{CONVERGE_IN_ALL_MAX, CONVERGE_MAX, DRAIN_MAX, OPERATIONS_PER_MINUTE_MIN};
 use crate::marks::Marks;
 use crate::mutant::Switched;
 use crate::options::Options;
@@ -160,13 +160,19 @@ fn read_all(world: &mut World) {
 
 /// Waits until all replicas hold the same.
 fn converge(world: &mut World) {
-    let end = world.env.now + CONVERGE_MAX;
-    while world.env.violation.is_none() && !is_equal(world) && world.env.now < end {
-        world.run_until((world.env.now + LOOK_EVERY).min(end));
+    let began = world.env.now;
+    let (mut since, mut parts) = (began, world.env.snapshot_parts);
+    let end = |since: Moment| (since + CONVERGE_MAX).min(began + CONVERGE_IN_ALL_MAX);
+    while world.env.violation.is_none() && !is_equal(world) && world.env.now < end(since) {
+        world.run_until((world.env.now + LOOK_EVERY).min(end(since)));
+        if world.env.snapshot_parts > parts {
+            (since, parts) = (world.env.now, world.env.snapshot_parts);
+        }
     }
     if !is_equal(world) {
         let stores = describe(world);
-        let what = format!("not equal after {CONVERGE_MAX:?}\n  {stores}");
+        let waited = world.env.now.since(began);
+        let what = format!("not equal after {waited:?}\n  {stores}");
         world.env.fail(Rule::Liveness, what);
     }
 }

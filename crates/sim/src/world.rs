@@ -85,6 +85,7 @@ impl World {
             cluster,
             book: Book::new(counters),
             is_healed: false,
+            snapshot_parts: 0,
             violation: None,
             rotten: BTreeMap::new(),
             rotted: 0,

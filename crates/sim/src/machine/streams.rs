@@ -118,6 +118,7 @@ impl Machine {
         if (sending.stream, sending.number) != (stream, number) {
             return;
         }
+        env.snapshot_parts += u64::from(ok);
         if !ok || matches!(sending.part, SnapshotPart::End) {
             return self.end_stream(ok, env);
         }
