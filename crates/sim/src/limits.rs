@@ -29,6 +29,10 @@ pub const CONVERGE_IN_ALL_MAX: Duration = Duration::from_mins(10);
 /// The engine's rows are hashed when the applied index is a multiple of this; replicas that stop at
 /// the same index must have equal hashes.
 pub const HASH_EVERY_ENTRIES: u64 = 16;
+/// Callers that may wait at a store at once; more are told that it is busy.
+pub const CALLERS_MAX: usize = 64;
+/// Most values of one write.
+pub const WRITE_VALUES_MAX: u64 = 3;
 /// Most bytes a receiver keeps of one snapshot stream.
 pub const SPOOL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Longest the sender of a snapshot waits for the acknowledgement of one chunk.

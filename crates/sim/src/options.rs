@@ -178,7 +178,7 @@ impl Options {
         let scale = *rng.pick(&[1, 1, 3, 10]);
         let cluster = ClusterOptions::draw(&mut root.fork("cluster"));
         let store_count = cluster.store_count;
-        Self {
+        let mut options = Self {
             seed,
             duration,
             cluster,
@@ -190,7 +190,13 @@ impl Options {
             mutant: None,
             has_lying_disks: false,
             is_white_box: true,
-        }
+        };
+        // Whatever waits out a transfer may become one entry, and that must fit a segment.
+        let value = options.workload.value_bytes_max + 100;
+        let largest = limits::CALLERS_MAX as u64 * limits::WRITE_VALUES_MAX * value;
+        let segment_bytes = &mut options.store.segment_bytes;
+        *segment_bytes = (*segment_bytes).max(largest.next_multiple_of(4096));
+        options
     }
 
     /// The options of this seed without any fault, for scripts that bring their own.

@@ -514,6 +514,7 @@ fn claim(options: &HostOptions) -> Result<(), Error> {
     if options.store == StoreId(0) {
         return Err(Error::Invalid("a store's number begins at 1".to_owned()));
     }
+    options.check_log()?;
     fs::create_dir_all(&options.data_dir)?;
     let ident = StoreIdent { cluster: options.cluster, store: options.store };
     let path = options.data_dir.join("store");

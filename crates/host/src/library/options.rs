@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kontiki_types::{ClusterId, PeerId, StoreId};
+use kontiki_types::{ClusterId, PeerId, StoreId, limits};
 
 use super::configuration::Configuration;
+use super::error::Error;
 use super::memory_network::MemoryNetwork;
 use crate::transport::Transport;
 
@@ -55,10 +56,11 @@ pub struct HostOptions {
     pub disable_cli: bool,
     /// Count. Default true (JRaft: false): it costs a few atomic additions a batch.
     pub enable_metrics: bool,
-    /// Bytes of a log segment. Default 64 MiB.
+    /// Bytes of a log segment: at least 16 MiB, for the largest task must fit. Default 64 MiB.
     pub log_segment_bytes: u64,
     /// When the log of all groups together is longer than this, and most of it is needed, the
-    /// groups that keep most of it take snapshots. Default 1 GiB (JRaft: no bound).
+    /// groups that keep most of it take snapshots. At least two segments. Default 1 GiB (JRaft: no
+    /// bound).
     pub log_bytes_all: u64,
 }
 
@@ -75,8 +77,8 @@ impl HostOptions {
             hibernate_after: Some(10),
             apply_workers: 2,
             retain_log_bytes: 1024 * 1024,
-            log_cache_bytes: kontiki_types::limits::ENTRY_BYTES_MAX,
-            log_cache_bytes_all: 2 * kontiki_types::limits::ENTRY_BYTES_MAX,
+            log_cache_bytes: limits::ENTRY_BYTES_MAX,
+            log_cache_bytes_all: 2 * limits::ENTRY_BYTES_MAX,
             snapshot_bytes_per_second: None,
             disable_cli: false,
             enable_metrics: true,
@@ -85,9 +87,25 @@ impl HostOptions {
         }
     }
 
+    /// A log that could not hold what callers may ask for would stop the host one day.
+    pub(crate) fn check_log(&self) -> Result<(), Error> {
+        let least = 2 * limits::ENTRY_BYTES_MAX as u64;
+        let segment = self.log_segment_bytes;
+        if segment < least {
+            let what = format!("log_segment_bytes is {segment}: it must be at least {least}");
+            return Err(Error::Invalid(what));
+        }
+        if self.keep_segments() < 2 {
+            let all = self.log_bytes_all;
+            let what = format!("log_bytes_all is {all}: it must be two segments of {segment}");
+            return Err(Error::Invalid(what));
+        }
+        Ok(())
+    }
+
     /// Segments that the log may keep.
     pub(crate) fn keep_segments(&self) -> usize {
-        usize::try_from(self.log_bytes_all / self.log_segment_bytes.max(1)).unwrap_or(usize::MAX)
+        usize::try_from(self.log_bytes_all / self.log_segment_bytes).unwrap_or(usize::MAX)
     }
 
     /// Set the election timeout, and the heartbeat interval to a tenth of it.

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use kontiki_host::library::{
-    Configuration, Entries, Error, MachineError, Member, Node, NodeOptions, SaveSnapshot,
+    Configuration, Entries, Error, Host, MachineError, Member, Node, NodeOptions, SaveSnapshot,
     SnapshotReader, StateMachine,
 };
 use kontiki_types::{Index, RegionId, StoreId};
@@ -148,36 +148,64 @@ fn snapshots_come_by_themselves_after_time_and_after_bytes() {
     }
 }
 
+/// A state machine without a state.
+struct Nothing;
+
+impl StateMachine for Nothing {
+    fn apply(&mut self, entries: &mut Entries<'_>) -> Result<(), MachineError> {
+        entries.for_each(drop);
+        Ok(())
+    }
+
+    fn save_snapshot(&self) -> Result<SaveSnapshot, MachineError> {
+        Ok(Box::new(|snapshot| Ok(snapshot.put("nothing", &[])?)))
+    }
+
+    fn load_snapshot(&mut self, _: &mut SnapshotReader) -> Result<(), MachineError> {
+        Ok(())
+    }
+}
+
 /// A group that wrote and then rests must not hold the log of all others for ever.
 #[test]
 fn a_group_at_rest_gives_up_its_part_of_a_crowded_log() {
-    let mut cluster = Cluster::tuned_hosts(1, |options| {
-        options.log_segment_bytes = 64 * 1024;
-        options.log_bytes_all = 4 * 64 * 1024;
-    });
+    const MIB: usize = 1024 * 1024;
+    let mut cluster = Cluster::tuned_hosts(1, |options| options.log_bytes_all = 32 * MIB as u64);
     let store = cluster.elect();
-    let word = "w".repeat(4000);
-    for _ in 0..50 {
+    let word = "w".repeat(MIB);
+    for _ in 0..2 {
         cluster.say(store, &word).expect("applied");
     }
     assert_eq!(cluster.node(store).status().expect("told").durable_applied, Index(0));
 
     let host = &cluster.hosts[&store];
     let mut options = NodeOptions::new(Configuration::new([Member::new(store, "")]));
-    options.snapshot_log_bytes = 50_000;
-    let busy = host.create_node(RegionId(8), options, cluster.other_machine(store)).expect("made");
+    options.snapshot_log_bytes = 4 * MIB;
+    let busy = host.create_node(RegionId(8), options, Nothing).expect("made");
+    insist(&busy);
     let deadline = std::time::Instant::now() + PATIENCE;
     let segments = || host.node_host().log_status().stats().segments;
     let mut written = 0;
-    while written < 300 || segments() > 6 {
+    while written < 100 || segments() > 4 {
         assert!(std::time::Instant::now() < deadline, "{} segments", segments());
-        match busy.propose(word.clone()).wait_timeout(PATIENCE) {
-            Ok(_) => written += 1,
-            Err(error) => assert!(matches!(error, Error::NotLeader { .. }), "{error}"),
-        }
+        busy.propose(word.clone()).wait_timeout(PATIENCE).expect("applied");
+        written += 1;
     }
     let status = cluster.node(store).status().expect("told");
     assert_eq!(status.durable_applied, status.applied, "it took a snapshot unasked");
+}
+
+#[test]
+fn a_log_that_is_too_small_for_a_task_is_refused() {
+    let mut cluster = Cluster::hosts(1);
+    let mut options = cluster.options(StoreId(2));
+    options.log_segment_bytes = 8 * 1024 * 1024;
+    assert!(matches!(Host::start(options.clone()), Err(Error::Invalid(_))));
+    options.log_segment_bytes = 16 * 1024 * 1024;
+    options.log_bytes_all = 31 * 1024 * 1024;
+    assert!(matches!(Host::start(options.clone()), Err(Error::Invalid(_))));
+    options.log_bytes_all = 32 * 1024 * 1024;
+    Host::start(options).expect("it is large enough").shutdown();
 }
 
 #[test]

@@ -15,6 +15,7 @@ use kontiki_types::{
 };
 
 use crate::env::Env;
+use crate::limits::CALLERS_MAX;
 use crate::marks::Mark;
 use crate::mutant::Outside;
 use crate::violation::Rule;
@@ -23,9 +24,6 @@ use crate::wire::Ask;
 use super::Machine;
 use super::reply::{Told, Why, is_blank};
 use super::running::{Asked, Caller, Route, Running};
-
-/// Callers that may wait at once; more are told that the store is busy.
-const CALLERS_MAX: usize = 64;
 
 /// Whose request it is, and about which group.
 #[derive(Clone, Copy)]
