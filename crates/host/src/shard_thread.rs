@@ -51,7 +51,7 @@ struct Turn {
     events: usize,
     bytes: usize,
     effects: Effects,
-    /// Stores that the last turn did not reach.
+    /// Stores that the turns since the last look into the mailbox did not reach.
     unreachable: Vec<Event>,
 }
 
@@ -100,6 +100,9 @@ impl ShardThread {
                     Input::Edit(edit) => edit(&mut self.shard, turn.now),
                 }
             }
+            for event in turn.unreachable.drain(..) {
+                self.shard.on_event(event, turn.now);
+            }
             self.end_turn(&mut turn);
         }
         self.log.close();
@@ -122,9 +125,6 @@ impl ShardThread {
 
     /// What the groups want after all that was taken in.
     fn end_turn(&mut self, turn: &mut Turn) {
-        for event in turn.unreachable.drain(..) {
-            self.shard.on_event(event, turn.now);
-        }
         self.shard.on_time(turn.now);
         self.shard.take_effects(turn.now, &mut turn.effects);
         self.execute(&mut turn.effects, &mut turn.unreachable);

@@ -15,7 +15,7 @@ use kontiki_types::{Entry, RegionId};
 
 use crate::change::{Change, decode_section};
 use crate::index::{GroupIndex, Place};
-use crate::limits::{LAGGARDS_MAX, REWRITE_BYTES_MAX};
+use crate::limits::{CROWDED_TIMES, LAGGARDS_MIN, REWRITE_BYTES_MAX};
 use crate::{Disk, Error, File, Log, name};
 
 /// What one [`Log::collect`] did.
@@ -27,7 +27,7 @@ pub struct Collected {
     pub rewritten_bytes: usize,
     /// Groups whose entries hold the oldest segment back and are too many to rewrite, or cannot be
     /// read back, those with most bytes first: they must compact. Named once for each segment that
-    /// fills up: what they do about it takes its time.
+    /// fills up or goes: what they do about it takes its time.
     pub laggards: Vec<RegionId>,
     /// There is more to do: call again after the next sync.
     pub more: bool,
@@ -64,9 +64,10 @@ impl<D: Disk> Log<D> {
             self.stats.rewritten_bytes += leftovers.bytes as u64;
         }
         collected.more = leftovers.more;
-        if !leftovers.laggards.is_empty() && self.named_for != self.segments.newest() {
-            self.named_for = self.segments.newest();
-            collected.laggards = worst(leftovers.laggards);
+        let now = (oldest, self.segments.newest());
+        if !leftovers.laggards.is_empty() && self.named_for != now {
+            self.named_for = now;
+            collected.laggards = worst(leftovers.laggards, 2 * self.config().segment_bytes);
         }
         self.retire_dead(&mut collected);
         Ok(collected)
@@ -86,33 +87,37 @@ impl<D: Disk> Log<D> {
     fn leftovers(&self, segment: u64) -> Result<Leftovers, Error> {
         let mut left =
             Leftovers { rewrite: Vec::new(), bytes: 0, laggards: Vec::new(), more: false };
-        let mut files = BTreeMap::new();
         let bytes_max = self.rewrite_bytes_max();
-        for (id, group) in self.index.groups().filter(|(_, group)| group.touches(segment)) {
+        let touching = || self.index.groups().filter(|(_, group)| group.touches(segment));
+        let blocks =
+            |group: &GroupIndex| group.has_entries_in(segment) && group.runs.bytes() > bytes_max;
+        let blocking = touching().filter(|(_, group)| blocks(group));
+        left.laggards.extend(blocking.map(|(id, group)| (group.runs.bytes(), id)));
+        // As long as one group blocks the segment, moving the others gains nothing.
+        if !left.laggards.is_empty() {
+            return Ok(left);
+        }
+        let mut files = BTreeMap::new();
+        for (id, group) in touching() {
+            if left.bytes > REWRITE_BYTES_MAX {
+                left.more = true;
+                break;
+            }
             if !group.has_entries_in(segment) {
-                let repeated = group.repeated(segment);
-                left.bytes += repeated.iter().map(Change::bytes_max).sum::<usize>();
-                left.rewrite.extend(repeated.into_iter().map(|change| (id, change)));
+                left.add(id, group.repeated(segment));
                 continue;
             }
             let bytes = group.runs.bytes();
-            if bytes > bytes_max {
-                left.laggards.push((bytes, id));
-                continue;
-            }
             if left.bytes > 0 && left.bytes as u64 + bytes > REWRITE_BYTES_MAX as u64 {
                 left.more = true;
                 continue;
             }
             match self.restate(group, &mut files)? {
-                Some(change) => {
-                    left.bytes += change.bytes_max();
-                    left.rewrite.push((id, change));
-                }
+                Some(change) => left.add(id, vec![change]),
                 None => left.laggards.push((bytes, id)),
             }
         }
-        // As long as one group blocks the segment, moving the others gains nothing.
+        // One of them cannot be read back.
         if !left.laggards.is_empty() {
             left.rewrite.clear();
             left.more = false;
@@ -121,10 +126,19 @@ impl<D: Disk> Log<D> {
     }
 
     /// Most bytes of entries of one group that are worth to be moved. None where most of the log is
-    /// needed: moved to its end, they would soon be the oldest again, and again.
+    /// needed: moved to its end, they would soon be the oldest again, and again. As many as may be
+    /// where those that were named do not compact, be it that nobody runs them.
     fn rewrite_bytes_max(&self) -> u64 {
-        let kept = self.segments.needed_count() as u64 * self.config().segment_bytes;
-        if self.index.live_bytes() > kept / 2 { 0 } else { REWRITE_BYTES_MAX as u64 }
+        let segments = self.segments.needed_count();
+        // The one that is written has no room to offer.
+        let full = segments.saturating_sub(1) as u64 * self.config().segment_bytes;
+        if self.index.live_bytes() > full / 2 {
+            0
+        } else if segments > CROWDED_TIMES * self.config().keep_segments {
+            self.frame_bytes_max() as u64
+        } else {
+            REWRITE_BYTES_MAX as u64
+        }
     }
 
     /// The whole state of a group as one change; nothing when its entries cannot be read back, or
@@ -183,9 +197,24 @@ impl<D: Disk> Log<D> {
     }
 }
 
-/// Those that hold most, most first.
-fn worst(mut laggards: Vec<(u64, RegionId)>) -> Vec<RegionId> {
+/// Those that hold most, most first: some of them, and so many that they hold these bytes.
+fn worst(mut laggards: Vec<(u64, RegionId)>, bytes: u64) -> Vec<RegionId> {
     laggards.sort_by(|a, b| b.cmp(a));
-    laggards.truncate(LAGGARDS_MAX);
-    laggards.into_iter().map(|(_, group)| group).collect()
+    let mut held = 0;
+    let mut named = Vec::new();
+    for (more, group) in laggards {
+        if named.len() >= LAGGARDS_MIN && held >= bytes {
+            break;
+        }
+        held += more;
+        named.push(group);
+    }
+    named
+}
+
+impl Leftovers {
+    fn add(&mut self, group: RegionId, changes: Vec<Change<'static>>) {
+        self.bytes += changes.iter().map(Change::bytes_max).sum::<usize>();
+        self.rewrite.extend(changes.into_iter().map(|change| (group, change)));
+    }
 }

@@ -29,11 +29,14 @@ pub const ENTRY_OVERHEAD_BYTES: usize = 256;
 pub const READY_SEGMENTS_DEFAULT: usize = 2;
 /// Segments the log keeps before it starts to rewrite what holds the oldest one back.
 pub const KEEP_SEGMENTS_DEFAULT: usize = 4;
-/// Most bytes one [`crate::Log::collect`] rewrites, so that a sync never waits long behind it; also
-/// the most of one group. A group with more must compact instead.
+/// Most bytes one [`crate::Log::collect`] rewrites, or the last group of them takes it beyond, so
+/// that a sync never waits long behind it; also the most of one group. One with more must compact.
 pub const REWRITE_BYTES_MAX: usize = 1024 * 1024;
-/// Groups that hold the oldest segment back, named by one [`crate::Log::collect`].
-pub const LAGGARDS_MAX: usize = 64;
+/// At so many times the segments to keep, even a group with more is rewritten, up to a frame.
+pub const CROWDED_TIMES: usize = 2;
+/// Groups that hold the oldest segment back, named by one [`crate::Log::collect`]; more where these
+/// hold less than two segments.
+pub const LAGGARDS_MIN: usize = 64;
 /// Bytes written between two syncs while a segment is pre-written: the flush of a whole segment at
 /// once would stand in the way of the syncs of the log itself.
 pub const PREWRITE_SYNC_BYTES: u64 = 1024 * 1024;

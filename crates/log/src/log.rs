@@ -40,8 +40,8 @@ pub struct Log<D: Disk> {
     /// A sync failed, or a write that could not be taken back.
     poisoned: bool,
     builder: Builder,
-    /// While this segment was written, laggards were named.
-    pub(crate) named_for: u64,
+    /// The oldest and the newest segment when laggards were named last.
+    pub(crate) named_for: (u64, u64),
     /// The entries of the section that was read back last, by index.
     pub(crate) recent: Option<(Place, BTreeMap<u64, Entry>)>,
     pub(crate) stats: Stats,
@@ -76,7 +76,7 @@ impl<D: Disk> Log<D> {
             confirmed: 0,
             poisoned: false,
             builder: Builder::default(),
-            named_for: 0,
+            named_for: (0, 0),
             recent: None,
             stats: Stats::default(),
         };
@@ -326,7 +326,8 @@ impl<D: Disk> Log<D> {
             if count == 0 && change.bytes_max() > max {
                 return Err(Error::TooLarge { bytes: more as u64, max: max as u64 });
             }
-            if count > 0 && bytes + more > target {
+            let may_end = || bytes + more > max || may_part(&changes[..=count]);
+            if count > 0 && bytes + more > target && may_end() {
                 return Ok(count);
             }
             bytes += more;
@@ -448,6 +449,13 @@ impl<D: Disk> Log<D> {
         self.stats.rotations += 1;
         Ok(())
     }
+}
+
+/// Whether a frame may end before the last of these: not in the midst of what is said of a group
+/// besides entries, such as the birth of an heir.
+fn may_part(changes: &[(RegionId, Change<'_>)]) -> bool {
+    let [.., (before, last), (group, next)] = changes else { return false };
+    before != group || matches!((last, next), (Change::Append(_), Change::Append(_)))
 }
 
 /// The places of the changes, those of one group together, each group's in order.

@@ -85,7 +85,7 @@ impl Effects {
     }
 }
 
-/// What one turn wants durable, for all groups together: one frame, one sync.
+/// What one turn wants durable, for all groups together: one sync.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogTask {
     /// Its number.

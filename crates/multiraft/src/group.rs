@@ -178,7 +178,7 @@ impl Group {
             return None;
         }
         let asking = self.asking.as_ref().map(Asking::next);
-        let reads = self.reads.oldest().map(|since| since + self.read_patience());
+        let reads = self.reads.next_deadline(self.node.commit(), self.read_patience());
         self.node.next_deadline().into_iter().chain(asking).chain(reads).min()
     }
 
@@ -210,7 +210,7 @@ impl Group {
     pub(crate) fn on_time(&mut self, now: Moment) {
         if !self.is_halted() {
             self.node.on_time(now);
-            self.reads.give_up(now, self.read_patience());
+            self.reads.give_up(now, self.node.commit(), self.read_patience());
         }
     }
 
@@ -291,9 +291,9 @@ impl Group {
         for proposal in self.proposals.drain(..) {
             effects.refused.push((proposal.token, Refused::NoGroup));
         }
-        let lost = self.waiting.into_iter().flat_map(|entry| entry.tokens);
+        let lost = self.waiting.drain(..).flat_map(|entry| entry.tokens);
         effects.refused.extend(lost.map(|token| (token, Refused::LeadershipLost)));
-        effects.refused.extend(self.reads.take().map(|token| (token, Refused::ReadFailed)));
+        self.refuse_reads(Refused::ReadFailed, effects);
         let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
         effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
     }

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! What belongs together is done once per *turn*, not once per request: all proposals of a group
-//! merge into one entry, all records of all groups into one log task (one frame, one sync), all
+//! merge into one entry, all records of all groups into one log task (one sync), all
 //! messages to one store into one frame, all reads of a group share one confirmation round.
 //!
 //! # Invariants

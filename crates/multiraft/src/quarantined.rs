@@ -73,8 +73,8 @@ impl KeptOut {
         message.to != heir.id && !membership.contains(message.to)
     }
 
-    /// What the log must hold before the heir says anything; written with this task. It is small,
-    /// and first in its task, so that a crash keeps all of it or nothing.
+    /// What the log must hold before the heir says anything; written with this task. It is small
+    /// and of one group, so it stands in one frame, and a crash keeps all of it or nothing.
     pub(crate) fn begin_birth(&mut self, task: TaskSeq) -> Vec<Record> {
         self.birth = Some(task);
         let Quarantined { group, applied, .. } = self.replica;

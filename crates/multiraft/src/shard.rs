@@ -260,11 +260,14 @@ impl Shard {
     }
 
     /// Let a halted replica take part again, as if its process had restarted: at once, or when
-    /// what it has on its way to the log is durable. False when there is no halted one.
+    /// what it has on its way to the log is durable. False when there is no halted one, or its log
+    /// begins after where the new state machine stands.
     pub fn revive(&mut self, id: RegionId, revival: Revival, now: Moment) -> bool {
-        let Some(group) = self.groups.get_mut(&id).filter(|group| group.is_halted()) else {
-            return false;
+        let reaches = |group: &&mut Box<Group>| {
+            revival.at.position.index >= group.node().start().position.index
         };
+        let halted = self.groups.get_mut(&id).filter(|group| group.is_halted());
+        let Some(group) = halted.filter(reaches) else { return false };
         group.revive(revival, now);
         self.agenda.note(group, &self.config);
         self.fetches.retain(|_, (asker, _)| *asker != id);
@@ -571,7 +574,7 @@ impl Shard {
         }
     }
 
-    /// A group that is not here has nothing that could go.
+    /// Of a group that is not here nothing is known that could go: the log moves it by itself.
     fn on_log_crowded(&mut self, groups: &[RegionId]) {
         for &id in groups {
             let Some(group) = self.groups.get_mut(&id) else { continue };

@@ -108,6 +108,16 @@ impl Node {
         }
     }
 
+    /// This peer stops: the reads that it has not confirmed, for whoever waits for them here.
+    pub fn give_up_reads(&mut self) -> Vec<ReadId> {
+        match &mut self.role {
+            Role::Leader(leader) => leader.reads.fail_all(&mut self.shared),
+            Role::Follower(follower) => self.shared.outbox.fail_reads(follower.reads.drain()),
+            Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
+        self.shared.outbox.take_failed_reads()
+    }
+
     /// Hand leadership to this peer, or to whoever can take over soonest; ends with
     /// [`Notice::TransferEnded`] within two election timeouts, whatever happens. As long as this
     /// peer leads proposals are refused, for one at most. A transfer to another target supersedes

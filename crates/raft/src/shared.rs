@@ -82,6 +82,8 @@ impl Shared {
     pub(crate) fn successor(&self, config: Config, at: &SnapshotMeta) -> Self {
         assert!(self.is_log_durable(), "not all of the log is durable");
         assert!(self.durability.is_ballot_durable(), "the ballot is not durable");
+        let start = self.log.start();
+        assert!(at.position.index >= start.index, "{} is before the log, at {start}", at.position);
         let kept = (self.log.clone(), self.memberships.unforced());
         let holds = self.log.matches(at.position);
         let applied = if holds { at.position.index } else { self.log.start().index };

@@ -356,7 +356,8 @@ impl Host {
         let adapter = Box::new(Adapter(Arc::clone(&replica)));
         if !self.0.node_host.revive(group, adapter, revival) {
             replica.shut_down();
-            return Err(Error::NoGroup);
+            let what = "nothing of it is halted here, or its log begins after its snapshot";
+            return Err(Error::Restore(what.to_owned()));
         }
         Ok(Node::new(self.clone(), replica))
     }

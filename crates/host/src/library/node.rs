@@ -179,7 +179,7 @@ impl Node {
         if let Some(error) = self.ended() {
             promise.keep(Err(error));
         } else {
-            self.replica.shared.keeper.save(Arc::clone(&self.replica), Some(promise));
+            self.replica.shared.keeper.save(Arc::clone(&self.replica), promise);
         }
         handle
     }

@@ -58,9 +58,9 @@ pub struct HostOptions {
     pub enable_metrics: bool,
     /// Bytes of a log segment: at least 16 MiB, for the largest task must fit. Default 64 MiB.
     pub log_segment_bytes: u64,
-    /// When the log of all groups together is longer than this, and most of it is needed, the
-    /// groups that keep most of it take snapshots. At least two segments. Default 1 GiB (JRaft: no
-    /// bound).
+    /// When the log of all groups together is longer than this, groups that keep much of its oldest
+    /// part take snapshots; with ten thousand large state machines, give more. At least two
+    /// segments. Default 1 GiB (JRaft: no bound).
     pub log_bytes_all: u64,
 }
 

@@ -102,6 +102,8 @@ impl Replica {
         machine: Box<dyn StateMachine>,
         beginning: Membership,
     ) -> Result<(), Error> {
+        // The log is compacted to what a save under way will hold: begin with that, not before it.
+        let _none_under_way = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = Core::new(machine, beginning, &self.files, self.shared.metrics.as_deref())?;
         self.applied.store(fresh.applied.index.0, Ordering::SeqCst);
         *self.lock() = fresh;
@@ -279,8 +281,7 @@ impl Replica {
 
     /// The log needs the room of what is applied.
     pub(crate) fn save_soon(self: &Arc<Self>) {
-        self.lock().unsaved_bytes = 0;
-        self.shared.keeper.save(Arc::clone(self), None);
+        self.shared.keeper.save_through(self);
     }
 
     /// What a snapshot of this moment stands for, and the function that writes it.
@@ -319,7 +320,7 @@ impl Replica {
     fn schedule(self: &Arc<Self>, core: &mut Core) {
         if core.unsaved_bytes >= self.schedule.log_bytes {
             core.unsaved_bytes = 0;
-            self.shared.keeper.save(Arc::clone(self), None);
+            self.shared.keeper.save_through(self);
         } else if core.unsaved_bytes > 0 && !core.is_scheduled {
             core.is_scheduled = self.shared.keeper.appoint(self);
         }

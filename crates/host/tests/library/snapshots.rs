@@ -1,5 +1,6 @@
 //! Snapshots, restarts, log compaction, and followers that the log does not reach any more.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
@@ -166,18 +167,21 @@ impl StateMachine for Nothing {
     }
 }
 
-/// A group that wrote and then rests must not hold the log of all others for ever.
-#[test]
-fn a_group_at_rest_gives_up_its_part_of_a_crowded_log() {
-    const MIB: usize = 1024 * 1024;
+const MIB: usize = 1024 * 1024;
+
+/// A host whose log may keep two segments, and the first of its groups has two mebibytes in it.
+fn crowded() -> (Cluster, StoreId) {
     let mut cluster = Cluster::tuned_hosts(1, |options| options.log_bytes_all = 32 * MIB as u64);
     let store = cluster.elect();
-    let word = "w".repeat(MIB);
     for _ in 0..2 {
-        cluster.say(store, &word).expect("applied");
+        cluster.say(store, &"w".repeat(MIB)).expect("applied");
     }
     assert_eq!(cluster.node(store).status().expect("told").durable_applied, Index(0));
+    (cluster, store)
+}
 
+/// Another group writes until the log would be far too long, and then until it is not.
+fn write_beside(cluster: &Cluster, store: StoreId, segments_max: usize) {
     let host = &cluster.hosts[&store];
     let mut options = NodeOptions::new(Configuration::new([Member::new(store, "")]));
     options.snapshot_log_bytes = 4 * MIB;
@@ -186,13 +190,103 @@ fn a_group_at_rest_gives_up_its_part_of_a_crowded_log() {
     let deadline = std::time::Instant::now() + PATIENCE;
     let segments = || host.node_host().log_status().stats().segments;
     let mut written = 0;
-    while written < 100 || segments() > 4 {
+    while written < 150 || segments() > segments_max {
         assert!(std::time::Instant::now() < deadline, "{} segments", segments());
-        busy.propose(word.clone()).wait_timeout(PATIENCE).expect("applied");
+        busy.propose("w".repeat(MIB)).wait_timeout(PATIENCE).expect("applied");
         written += 1;
     }
+}
+
+/// A group that wrote and then rests must not hold the log of all others for ever.
+#[test]
+fn a_group_at_rest_gives_up_its_part_of_a_crowded_log() {
+    let (cluster, store) = crowded();
+    write_beside(&cluster, store, 4);
     let status = cluster.node(store).status().expect("told");
     assert_eq!(status.durable_applied, status.applied, "it took a snapshot unasked");
+}
+
+#[test]
+fn a_node_that_was_shut_down_does_not_hold_the_log() {
+    let (mut cluster, store) = crowded();
+    cluster.node(store).shutdown();
+    write_beside(&cluster, store, 6);
+    cluster.create(store).expect("brought back");
+    assert_eq!(cluster.words_in_time(store).len(), 2, "what was moved is all there");
+}
+
+/// Counts what it applies; its snapshots are written, and loaded, when the test lets them.
+struct Counting {
+    seen: Arc<AtomicUsize>,
+    gate: Arc<Mutex<()>>,
+    at_gate: SyncSender<()>,
+}
+
+impl Counting {
+    fn new() -> (Self, Arc<AtomicUsize>, Arc<Mutex<()>>, Receiver<()>) {
+        let (seen, gate) = (Arc::default(), Arc::default());
+        let (at_gate, arrivals) = sync_channel(16);
+        (Self { seen: Arc::clone(&seen), gate: Arc::clone(&gate), at_gate }, seen, gate, arrivals)
+    }
+}
+
+impl StateMachine for Counting {
+    fn apply(&mut self, entries: &mut Entries<'_>) -> Result<(), MachineError> {
+        self.seen.fetch_add(entries.count(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn save_snapshot(&self) -> Result<SaveSnapshot, MachineError> {
+        let seen = self.seen.load(Ordering::SeqCst) as u64;
+        let (gate, at_gate) = (Arc::clone(&self.gate), self.at_gate.clone());
+        Ok(Box::new(move |snapshot| {
+            at_gate.send(())?;
+            drop(gate.lock().expect("nobody panics under it"));
+            Ok(snapshot.put("seen", &seen.to_be_bytes())?)
+        }))
+    }
+
+    fn load_snapshot(&mut self, snapshot: &mut SnapshotReader) -> Result<(), MachineError> {
+        self.at_gate.send(())?;
+        drop(self.gate.lock().expect("nobody panics under it"));
+        let seen = u64::from_be_bytes(snapshot.read("seen")?.try_into().expect("eight bytes"));
+        self.seen.store(usize::try_from(seen).expect("few"), Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// The snapshot under way is newer than the one that a new state machine could be loaded from, and
+/// the log goes up to it.
+#[test]
+fn a_node_brought_back_during_a_save_holds_everything() {
+    let (cluster, store) = Cluster::with_leader(1);
+    let host = cluster.hosts[&store].clone();
+    let options = NodeOptions::new(Configuration::new([Member::new(store, "")]));
+    let (machine, seen, gate, writing) = Counting::new();
+    let node = host.create_node(SLOW, options.clone(), machine).expect("made");
+    insist(&node);
+    node.snapshot().wait_timeout(PATIENCE).expect("saved");
+    writing.recv().expect("it was written");
+    (0..5).for_each(|_| insist(&node));
+
+    let held = gate.lock().expect("nobody panics under it");
+    let saving = node.snapshot();
+    writing.recv().expect("it is being written");
+    node.shutdown();
+    let (again, seen_again, gate_again, loading) = Counting::new();
+    let held_again = gate_again.lock().expect("nobody panics under it");
+    let back = std::thread::Builder::new()
+        .spawn(move || host.create_node(SLOW, options, again).expect("brought back"))
+        .expect("a thread");
+    // A node that does not wait for the save would load the snapshot before it now.
+    let _ = loading.recv_timeout(std::time::Duration::from_millis(300));
+    drop(held);
+    saving.wait_timeout(PATIENCE).expect("saved");
+    cluster.node(store).status().expect("the shard has heard of it");
+    drop(held_again);
+    insist(&back.join().expect("no panic"));
+    let (before, after) = (seen.load(Ordering::SeqCst), seen_again.load(Ordering::SeqCst));
+    assert!(after > before, "{before} were applied, {after} are known");
 }
 
 #[test]

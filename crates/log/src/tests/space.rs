@@ -1,12 +1,12 @@
 //! Where segments come from and where they go: rotation, the pool, recycling, rewriting, laggards.
 
-use kontiki_types::RegionId;
+use kontiki_types::{Index, RegionId};
 
 use crate::limits::FRAME_BYTES_TARGET;
 use crate::simdisk::Crash;
 use crate::{Log, Record, SimDisk, prepare_segment, remove_segments};
 
-use super::model::{Model, append, compact, hard};
+use super::model::{Draw, Model, append, compact, hard};
 use super::run::config;
 
 /// A log whose host keeps the pool full.
@@ -163,6 +163,75 @@ fn a_frame_ends_at_its_target_but_for_a_larger_record() {
     disk.crash(Crash::Lose, &mut || 0);
     let (_, recovered) = Log::open(disk, config(16 << 20)).unwrap();
     assert_eq!(Model::of(&recovered).unwrap().groups.len(), 4);
+}
+
+#[test]
+fn what_one_write_says_of_a_group_is_in_one_frame() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(16 << 20)).unwrap();
+    log.write(&[hard(1, 5), append(1, 5, 1, b"old")]).unwrap();
+    // As an heir is born: behind what fills a frame more and more.
+    let forget = || Record::Forget { group: RegionId(1) };
+    let mut lens = Vec::new();
+    let mut frames = Vec::new();
+    for (index, spare) in (1..).zip((0..2000).step_by(40)) {
+        let large = vec![2; FRAME_BYTES_TARGET - 2000 + spare];
+        let records = [append(2, 1, index, &large), forget(), append(1, 5, 1, b"new"), hard(1, 5)];
+        frames.push(log.write(&records).unwrap().frames);
+        lens.extend(log.index.group(RegionId(1)).unwrap().runs.iter().map(|run| run.place.len));
+    }
+    assert!(frames.contains(&1) && frames.contains(&2), "{frames:?}");
+    assert!(lens.iter().all(|len| *len == lens[0]), "cut in two: {lens:?}");
+}
+
+#[test]
+fn groups_that_compact_when_they_are_named_stay_within_the_log() {
+    for groups in [50, 500, 2000] {
+        let disk = SimDisk::new();
+        let (mut log, _) = Log::open(disk.clone(), config(1 << 20)).unwrap();
+        let keep = log.config().keep_segments;
+        let mut last = vec![0; groups];
+        let mut draw = Draw(1);
+        let mut named = Vec::new();
+        let mut peak = 0;
+        for _ in 0..1500 {
+            let end = |group: RegionId| last[usize::try_from(group.0 - 1).unwrap()];
+            let compact = |group: RegionId| compact(group.0, 1, end(group));
+            let mut records: Vec<_> = named.drain(..).map(compact).collect();
+            for _ in 0..100 {
+                let group = draw.below(groups as u64);
+                let index = &mut last[usize::try_from(group).unwrap()];
+                *index += 1;
+                records.push(append(group + 1, 1, *index, &[7; 300]));
+            }
+            log.write(&records).unwrap();
+            log.sync().unwrap();
+            named = log.collect().unwrap().laggards;
+            tend(&mut log, &disk);
+            peak = peak.max(log.stats().segments);
+        }
+        assert!(peak <= 2 * keep + 2, "{groups} groups: {peak} segments, {keep} are to be kept");
+    }
+}
+
+#[test]
+fn a_large_group_that_nobody_compacts_is_moved_when_the_log_is_twice_too_long() {
+    let disk = SimDisk::new();
+    let (mut log, _) = Log::open(disk.clone(), config(4 << 20)).unwrap();
+    for index in 1..=3 {
+        log.write(&[append(9, 1, index, &vec![9; 1 << 20])]).unwrap();
+    }
+    let mut named = 0;
+    for index in 1..100 {
+        log.write(&[append(1, 1, index, &vec![7; 1 << 20]), compact(1, 1, index)]).unwrap();
+        log.sync().unwrap();
+        named += log.collect().unwrap().laggards.len();
+        tend(&mut log, &disk);
+    }
+    let keep = log.config().keep_segments;
+    assert!(named > 1 && log.stats().segments <= 2 * keep + 2, "{named} {:?}", log.stats());
+    let read = log.entries(RegionId(9), Index(0), Index(3), usize::MAX).unwrap().unwrap();
+    assert!(read.len() == 3 && read.iter().all(|entry| entry.data[..] == vec![9; 1 << 20]));
 }
 
 #[test]

@@ -13,6 +13,21 @@ use crate::ShardConfig;
 /// What must become durable, and by what, before more of a log can go.
 pub(crate) type Unsaved = Option<Durability>;
 
+/// What of a log stays although it is durable elsewhere, in bytes.
+struct Keep {
+    /// For followers that come back from a short absence.
+    margin: usize,
+    /// For followers that are alive, as long as the log is shorter than this.
+    needed: usize,
+}
+
+impl Keep {
+    /// Where there is no room: what live followers need, as much as there is a margin else.
+    fn crowded(config: &ShardConfig) -> Self {
+        Self { margin: 0, needed: config.retain_bytes }
+    }
+}
+
 impl Group {
     pub(crate) fn on_engine_sync_asked(&mut self) {
         if self.durability == Durability::Engine {
@@ -28,8 +43,8 @@ impl Group {
         groups: usize,
     ) -> Option<Record> {
         self.durable_applied = self.durable_applied.max(index);
-        let margin = self.margin(config, groups);
-        self.compact(config, margin)
+        let keep = self.keep(config, groups);
+        self.compact(keep)
     }
 
     /// The engine is durable up to what was applied at the asking: drop the log below it, but for a
@@ -40,33 +55,35 @@ impl Group {
         groups: usize,
     ) -> Option<Record> {
         self.durable_applied = self.durable_applied.max(self.syncing_applied);
-        let margin = self.margin(config, groups);
-        self.compact(config, margin)
+        let keep = self.keep(config, groups);
+        self.compact(keep)
     }
 
     /// The log is crowded by what this group keeps in it: give up what is durable elsewhere, at
     /// once, and what is only applied as soon as it is durable.
     pub(crate) fn on_log_crowded(&mut self, config: &ShardConfig) -> (Option<Record>, Unsaved) {
-        let record = self.compact(config, 0);
-        self.is_crowding = self.applied > self.durable_applied;
+        let record = self.compact(Keep::crowded(config));
+        self.is_crowding = self.applied > self.durable_applied && !self.is_halted();
         (record, self.is_crowding.then_some(self.durability))
     }
 
-    /// Bytes of log that stay for followers that come back from a short absence.
-    fn margin(&mut self, config: &ShardConfig, groups: usize) -> usize {
-        let is_crowding = std::mem::take(&mut self.is_crowding);
-        if is_crowding { 0 } else { config.retain_bytes.min(config.retain_bytes_all / groups) }
+    fn keep(&mut self, config: &ShardConfig, groups: usize) -> Keep {
+        if std::mem::take(&mut self.is_crowding) {
+            return Keep::crowded(config);
+        }
+        let margin = config.retain_bytes.min(config.retain_bytes_all / groups);
+        Keep { margin, needed: config.retain_bytes_max }
     }
 
-    fn compact(&mut self, config: &ShardConfig, retain: usize) -> Option<Record> {
+    fn compact(&mut self, keep: Keep) -> Option<Record> {
         let bytes = self.node.log_bytes();
-        if bytes < retain {
+        if bytes < keep.margin {
             return None;
         }
         let unsynced = mutants::is_on(Mutant::CompactUnsynced);
         let mut to = if unsynced { self.applied } else { self.durable_applied };
-        to = to.min(self.node.log_after_keeping(retain));
-        if bytes < config.retain_bytes_max {
+        to = to.min(self.node.log_after_keeping(keep.margin));
+        if bytes < keep.needed {
             to = to.min(self.node.log_needed_after().unwrap_or(to));
         }
         self.node.compact(to)?;

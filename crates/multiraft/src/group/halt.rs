@@ -73,7 +73,7 @@ impl Group {
             // It may be committed already, by the others.
             self.refuse(entry, Refused::LeadershipLost, effects);
         }
-        effects.refused.extend(self.reads.take().map(|token| (token, Refused::Halted)));
+        self.refuse_reads(Refused::Halted, effects);
         let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
         effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
         let ended = self.transfers.drain(..);

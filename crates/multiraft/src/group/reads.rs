@@ -1,8 +1,9 @@
 //! Reads that are confirmed and wait until this replica holds all that they must see.
 //!
-//! Part of [`super::Group`]. That takes no time where all goes well. A replica that gets nowhere
-//! (it was added and given up, or only hears of its leader) may wait for ever, its callers do not:
-//! after a while they are told to ask another.
+//! Part of [`super::Group`]. That takes no time where all goes well. What is committed here is on
+//! its way to the state machine, however slow that is. But a replica that gets nowhere (it was
+//! added and given up, or only hears of its leader) may wait for entries for ever; its callers do
+//! not: after a while they are told to ask another.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +16,7 @@ use super::Group;
 use crate::Token;
 use crate::effect::{ApplyTask, Effects, Refused};
 
-/// So many election timeouts a confirmed read waits for the log. By then a replica that is alive
-/// has caught up, and a client has asked another.
+/// So many election timeouts a confirmed read waits for entries that are not here.
 const PATIENCE_TIMEOUTS: u32 = 5;
 
 /// See the module.
@@ -29,7 +29,7 @@ pub(super) struct Reads {
 }
 
 impl Group {
-    /// How long a confirmed read waits.
+    /// How long a confirmed read waits for what is not here.
     pub(super) fn read_patience(&self) -> Duration {
         self.node.election_timeout() * PATIENCE_TIMEOUTS
     }
@@ -42,6 +42,13 @@ impl Group {
         let failed = batch.reads_failed.drain(..).map(|id| Token(id.0));
         let failed = failed.chain(self.reads.failed.drain(..));
         effects.refused.extend(failed.map(|token| (token, Refused::ReadFailed)));
+    }
+
+    /// Nobody is to wait for a read any more, confirmed or not.
+    pub(super) fn refuse_reads(&mut self, why: Refused, effects: &mut Effects) {
+        let unconfirmed = self.node.give_up_reads().into_iter().map(|id| Token(id.0));
+        let all = unconfirmed.chain(self.reads.take());
+        effects.refused.extend(all.map(|token| (token, why)));
     }
 }
 
@@ -69,18 +76,23 @@ impl Reads {
         self.waiting.values().map(Vec::len).sum()
     }
 
-    /// When the one that waits for least was confirmed: seldom later than any other.
-    pub(super) fn oldest(&self) -> Option<Moment> {
-        self.waiting.first_key_value().and_then(|(_, first)| first.first()).map(|(_, since)| *since)
+    /// When to give up the first of those that wait for more than is committed here; of each index
+    /// the oldest counts, and an index is seldom asked for later than a greater one.
+    pub(super) fn next_deadline(&self, commit: Index, patience: Duration) -> Option<Moment> {
+        let (_, first) = self.waiting.range(commit.next()..).next()?;
+        first.first().map(|(_, since)| *since + patience)
     }
 
-    /// Those that waited for so long wait no more.
-    pub(super) fn give_up(&mut self, now: Moment, patience: Duration) {
-        while self.oldest().is_some_and(|since| since + patience <= now)
-            && let Some((_, reads)) = self.waiting.pop_first()
-        {
-            self.failed.extend(reads.into_iter().map(|(token, _)| token));
+    /// Those that waited for so long for what is not here wait no more.
+    pub(super) fn give_up(&mut self, now: Moment, commit: Index, patience: Duration) {
+        for (_, reads) in self.waiting.range_mut(commit.next()..) {
+            let old = reads.partition_point(|(_, since)| *since + patience <= now);
+            self.failed.extend(reads.drain(..old).map(|(token, _)| token));
+            if !reads.is_empty() {
+                break;
+            }
         }
+        self.waiting.retain(|_, reads| !reads.is_empty());
     }
 
     /// Nobody is to wait any more.

@@ -88,6 +88,19 @@ fn a_live_follower_is_not_overtaken_without_need() {
 }
 
 #[test]
+fn a_crowded_log_waits_for_a_live_follower_only_as_far_as_a_margin() {
+    let mut stores = stores();
+    stores.cut = Some(StoreId(3));
+    for count in [4, 20] {
+        stores.write(count);
+        let before = stores.first(1);
+        stores.ask(1, |_| Event::LogCrowded { groups: vec![GROUP] });
+        stores.pass(1, Duration::from_millis(1));
+        assert_eq!(stores.first(1) > before, count > 4, "{count} entries more than it has");
+    }
+}
+
+#[test]
 fn what_comes_after_a_snapshot_on_its_way_stays() {
     let mut stores = stores();
     stores.cut = Some(StoreId(3));

@@ -30,8 +30,11 @@ pub(crate) struct Schedule {
 }
 
 enum Request {
-    /// Now, whether due or not.
-    Save(Arc<Replica>, Option<Promise<Index>>),
+    /// Now, whether due or not; somebody waits for it.
+    Save(Arc<Replica>, Promise<Index>),
+    /// Soon, unless a newer one holds all up to here by then: asked for several times while one is
+    /// saved, it is saved once more at most.
+    SaveThrough(Arc<Replica>, Index),
     /// Then.
     Appoint(Instant, Arc<Replica>),
 }
@@ -55,12 +58,19 @@ impl Keeper {
     }
 
     /// Save one as soon as possible.
-    pub(crate) fn save(&self, replica: Arc<Replica>, promise: Option<Promise<Index>>) {
-        if let Err((Request::Save(_, Some(promise)), _)) =
+    pub(crate) fn save(&self, replica: Arc<Replica>, promise: Promise<Index>) {
+        if let Err((Request::Save(_, promise), _)) =
             self.requests.offer(Request::Save(replica, promise))
         {
             promise.keep(Err(Error::Busy));
         }
+    }
+
+    /// Save one soon that holds all that is applied by now. With very many requests before it, it
+    /// is forgotten: whoever needs it asks again.
+    pub(crate) fn save_through(&self, replica: &Arc<Replica>) {
+        let request = Request::SaveThrough(Arc::clone(replica), replica.applied());
+        let _ = self.requests.offer(request);
     }
 
     /// Save one when it is due. False when there is no appointment.
@@ -100,13 +110,11 @@ fn run(requests: &Mailbox<Request>) {
         for request in waiting.drain(..) {
             match request {
                 Request::Appoint(at, replica) => drop(due.insert((at, replica.group), replica)),
-                Request::Save(replica, promise) => {
-                    let result = save(&replica, 0);
-                    match promise {
-                        Some(promise) => promise.keep(result),
-                        None => report(&replica, &result),
-                    }
+                Request::Save(replica, promise) => promise.keep(save(&replica, 0)),
+                Request::SaveThrough(replica, index) if newest(&replica) < index => {
+                    report(&replica, &save(&replica, 0));
                 }
+                Request::SaveThrough(..) => {}
             }
         }
         while let Some(entry) = due.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
@@ -118,9 +126,14 @@ fn run(requests: &Mailbox<Request>) {
     }
 }
 
+/// What the newest snapshot holds.
+fn newest(replica: &Replica) -> Index {
+    replica.files.newest().map_or(Index(0), |stored| stored.index())
+}
+
 /// Save a snapshot unless the newest is no more than `margin` entries old.
 fn save(replica: &Replica, margin: u64) -> Result<Index, Error> {
-    let newest = replica.files.newest().map_or(Index(0), |stored| stored.index());
+    let newest = newest(replica);
     let applied = replica.applied();
     if applied == Index(0) {
         return Err(Error::Snapshot("nothing was applied yet".to_owned()));
