@@ -14,6 +14,7 @@ use crate::ShardConfig;
 pub(crate) type Unsaved = Option<Durability>;
 
 /// What of a log stays although it is durable elsewhere, in bytes.
+#[derive(Clone, Copy)]
 struct Keep {
     /// For followers that come back from a short absence.
     margin: usize,

@@ -1,4 +1,4 @@
-//! Reads that wait: for a log that does not come, for a slow state machine, for a replica that ends.
+//! Reads that wait: for a log that does not come, a slow state machine, a replica that ends.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -165,15 +165,15 @@ fn a_read_waits_for_what_is_on_its_way_to_a_slow_state_machine() {
 
 #[test]
 fn a_read_under_way_ends_with_its_replica() {
-    let ends: [(fn(&mut Shard), Refused); 2] = [
-        (|shard| shard.halt_now(GROUP), Refused::Halted),
-        (|shard| assert!(shard.destroy_group(GROUP)), Refused::ReadFailed),
-    ];
-    for (end, why) in ends {
+    for (is_halted, why) in [(true, Refused::Halted), (false, Refused::ReadFailed)] {
         let mut follower = Replica::following();
         follower.read(7);
         assert_eq!(follower.effects.refused, [], "the leader is asked");
-        end(&mut follower.shard);
+        if is_halted {
+            follower.shard.halt_now(GROUP);
+        } else {
+            assert!(follower.shard.destroy_group(GROUP));
+        }
         follower.settle();
         assert_eq!(follower.effects.refused, [(Token(7), why)]);
     }
