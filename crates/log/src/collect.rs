@@ -23,7 +23,7 @@ use crate::{Disk, Error, File, Log, name};
 pub struct Collected {
     /// Segments freed; their files are recycled or removed once the note of it is durable.
     pub retired: usize,
-    /// Bytes rewritten to free the oldest segment.
+    /// Bytes rewritten to free the oldest segment, at most.
     pub rewritten_bytes: usize,
     /// Groups whose entries hold the oldest segment back and are too many to rewrite, or cannot be
     /// read back, those with most bytes first: they must compact. Named once for each segment that
@@ -89,10 +89,9 @@ impl<D: Disk> Log<D> {
             Leftovers { rewrite: Vec::new(), bytes: 0, laggards: Vec::new(), more: false };
         let bytes_max = self.rewrite_bytes_max();
         let touching = || self.index.groups().filter(|(_, group)| group.touches(segment));
-        let blocks =
-            |group: &GroupIndex| group.has_entries_in(segment) && group.runs.bytes() > bytes_max;
-        let blocking = touching().filter(|(_, group)| blocks(group));
-        left.laggards.extend(blocking.map(|(id, group)| (group.runs.bytes(), id)));
+        let holding = touching().filter(|(_, group)| group.has_entries_in(segment));
+        let holding = holding.map(|(id, group)| (group.runs.bytes(), id));
+        left.laggards.extend(holding.filter(|(bytes, _)| *bytes > bytes_max));
         // As long as one group blocks the segment, moving the others gains nothing.
         if !left.laggards.is_empty() {
             return Ok(left);

@@ -248,7 +248,8 @@ impl GroupIndex {
 
     /// True when this segment holds entries that are needed.
     pub(crate) fn has_entries_in(&self, segment: u64) -> bool {
-        self.runs.iter().any(|run| run.place.segment == segment)
+        // What is logged later stands in a later segment.
+        self.runs.runs.binary_search_by_key(&segment, |run| run.place.segment).is_ok()
     }
 
     /// What this segment holds of the group besides entries, to be said again elsewhere.

@@ -34,7 +34,8 @@ pub struct ShardConfig {
     /// When to ask for an engine sync, and so for log compaction.
     pub engine_sync: EngineSyncConfig,
     /// So many bytes of a group's log stay when the rest is compacted: a follower that was away for
-    /// a moment then needs no snapshot. Default 16 MiB.
+    /// a moment then needs no snapshot. Where the log is crowded nothing stays but what live
+    /// followers need, as long as it is less than this. Default 16 MiB.
     pub retain_bytes: usize,
     /// And of all groups' logs together, each an equal share: a thousand groups must not keep a
     /// thousand times what one may. Default 64 MiB.

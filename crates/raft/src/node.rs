@@ -50,7 +50,8 @@ impl Node {
     /// stands at `at`, the start of this log, one of its entries, or a snapshot beyond it.
     ///
     /// # Panics
-    /// When something is still on its way to the disk: the successor could not know.
+    /// When something is still on its way to the disk: the successor could not know; when `at` is
+    /// before the log: what is between would never be applied.
     #[must_use]
     pub fn successor(&self, config: Config, at: &SnapshotMeta, now: Moment) -> Self {
         let mut shared = self.shared.successor(config, at);

@@ -44,12 +44,12 @@ impl Outbox {
         self.reads.push(ReadReady { id, index });
     }
 
-    /// These reads could not be confirmed.
     /// Those that failed and were not told.
     pub(crate) fn take_failed_reads(&mut self) -> Vec<ReadId> {
         std::mem::take(&mut self.reads_failed)
     }
 
+    /// These reads could not be confirmed.
     pub(crate) fn fail_reads(&mut self, ids: impl IntoIterator<Item = ReadId>) {
         self.has_any = true;
         self.reads_failed.extend(ids);

@@ -4,7 +4,7 @@ use kontiki_types::{Index, RegionId};
 
 use crate::limits::FRAME_BYTES_TARGET;
 use crate::simdisk::Crash;
-use crate::{Log, Record, SimDisk, prepare_segment, remove_segments};
+use crate::{Collected, Log, Record, SimDisk, prepare_segment, remove_segments};
 
 use super::model::{Draw, Model, append, compact, hard};
 use super::run::config;
@@ -17,6 +17,18 @@ fn tend(log: &mut Log<SimDisk>, disk: &SimDisk) {
         let prepared = prepare_segment(disk, &request).unwrap();
         log.add_ready(prepared);
     }
+}
+
+/// Writes what the log then must hold, durably, and frees what it can.
+fn write_and_collect(log: &mut Log<SimDisk>, model: &mut Model, records: &[Record]) -> Collected {
+    for record in records {
+        model.apply(record);
+    }
+    log.write(records).unwrap();
+    log.sync().unwrap();
+    let collected = log.collect().unwrap();
+    assert_eq!(collected.laggards, [], "too much to rewrite");
+    collected
 }
 
 #[test]
@@ -41,14 +53,7 @@ fn leftovers_of_idle_groups_are_rewritten_and_survive() {
     let disk = SimDisk::new();
     let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
     let mut model = Model::default();
-    let mut write = |log: &mut Log<SimDisk>, records: &[Record]| {
-        for record in records {
-            model.apply(record);
-        }
-        log.write(records).unwrap();
-        log.sync().unwrap();
-        assert!(log.collect().unwrap().laggards.is_empty());
-    };
+    let mut write = |log: &mut _, records: &_| write_and_collect(log, &mut model, records);
     write(&mut log, &[hard(1, 3), append(1, 2, 1, b"idle"), append(1, 3, 2, b"too")]);
     write(&mut log, &[hard(2, 1), append(2, 1, 1, b"x"), append(2, 1, 2, b"y"), compact(2, 1, 1)]);
     for index in 1..200 {
@@ -66,16 +71,7 @@ fn a_hard_state_that_holds_a_segment_back_is_said_again_without_the_entries() {
     let disk = SimDisk::new();
     let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
     let mut model = Model::default();
-    let mut write = |log: &mut Log<SimDisk>, records: &[Record]| {
-        for record in records {
-            model.apply(record);
-        }
-        log.write(records).unwrap();
-        log.sync().unwrap();
-        let collected = log.collect().unwrap();
-        assert_eq!(collected.laggards, [], "too much to rewrite");
-        collected
-    };
+    let mut write = |log: &mut _, records: &_| write_and_collect(log, &mut model, records);
     // Voted once, and keeps its last eleven entries, which nearly fill a segment.
     write(&mut log, &[hard(1, 3)]);
     let mut rewritten = 0;
@@ -166,7 +162,7 @@ fn a_frame_ends_at_its_target_but_for_a_larger_record() {
 }
 
 #[test]
-fn what_one_write_says_of_a_group_is_in_one_frame() {
+fn what_is_said_of_a_group_besides_entries_is_not_cut_in_two() {
     let disk = SimDisk::new();
     let (mut log, _) = Log::open(disk.clone(), config(16 << 20)).unwrap();
     log.write(&[hard(1, 5), append(1, 5, 1, b"old")]).unwrap();
