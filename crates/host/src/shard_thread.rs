@@ -1,7 +1,8 @@
 //! The thread that drives a shard: drain the mailbox, let the shard think, execute its effects.
 //!
 //! One drain costs one lock of the mailbox; what is drained becomes one turn, or several when it is
-//! much. A turn costs one wake-up of each thread it has work for, and one frame per store. Nothing in here blocks on a disk or a socket.
+//! much. A turn costs one wake-up of each thread it has work for, and one frame per store.
+//! Nothing in here blocks on a disk or a socket.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;

@@ -29,8 +29,8 @@ pub const ENTRY_OVERHEAD_BYTES: usize = 256;
 pub const READY_SEGMENTS_DEFAULT: usize = 2;
 /// Segments the log keeps before it starts to rewrite what holds the oldest one back.
 pub const KEEP_SEGMENTS_DEFAULT: usize = 4;
-/// Most bytes of one group that [`crate::Log::collect`] rewrites, and about the most of one call, so
-/// that a sync never waits long behind it. A group with more must compact.
+/// Most bytes of one group that [`crate::Log::collect`] rewrites, and about the most of one call,
+/// so that a sync never waits long behind it. A group with more must compact.
 pub const REWRITE_BYTES_MAX: usize = 1024 * 1024;
 /// At so many times the segments to keep, even a group with more is rewritten, up to a frame.
 pub const CROWDED_TIMES: usize = 2;
