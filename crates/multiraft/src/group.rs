@@ -528,8 +528,11 @@ impl Group {
     }
 
     fn leader(&self) -> Option<(PeerId, StoreId)> {
-        let id = self.node.leader()?;
-        self.members.store_of(&self.node, id).map(|store| (id, store))
+        self.with_store(self.node.leader()?)
+    }
+
+    fn with_store(&self, peer: PeerId) -> Option<(PeerId, StoreId)> {
+        self.members.store_of(&self.node, peer).map(|store| (peer, store))
     }
 
     /// How this replica stands.

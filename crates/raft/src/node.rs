@@ -13,6 +13,7 @@ use kontiki_types::{
     ReadMode, SnapshotMeta, Term,
 };
 
+use crate::election::Occasion;
 use crate::fetch::{self, Purpose};
 use crate::membership::{change, reset};
 use crate::priority::Patience;
@@ -517,9 +518,24 @@ impl Node {
         }
     }
 
-    /// A transfer that began here has no outcome yet: soon another leads, or this peer goes on.
+    /// Nobody knows where to go with a proposal now, and soon somebody will: a transfer that began
+    /// here goes on, and its target is not yet [`Node::expected_leader`]; or this peer is the
+    /// target, and being elected.
     pub fn is_handing_over(&self) -> bool {
-        self.transferring().is_some() || self.shared.handover.is_some()
+        match &self.role {
+            Role::Leader(leader) => leader.transfer.is_some(),
+            Role::Candidate(candidate) if candidate.occasion == Occasion::Transfer => true,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.shared.handover.is_some() && self.expected_leader().is_none()
+            }
+        }
+    }
+
+    /// Who leads, as far as this peer knows, or is about to: the target of its transfer, once it
+    /// has this peer's vote. Whoever goes there now is there when it has won.
+    pub fn expected_leader(&self) -> Option<PeerId> {
+        let heir = self.shared.handover.map(|handover| handover.to);
+        self.leader().or(heir.filter(|_| self.vote() == heir))
     }
 
     /// The snapshot of this offer is being installed, or waits for entries that are being applied.

@@ -43,8 +43,8 @@ impl Group {
         self.proposals = proposals;
     }
 
-    /// Leadership is being handed over: in a round trip or two it is known who takes them. To
-    /// refuse them now would send their callers into a pause longer than that.
+    /// Leadership is being handed over, from here or to here: in a round trip or two it is known
+    /// who takes them. To refuse them now would send their callers into a pause longer than that.
     pub(super) fn holds_proposals(&self) -> bool {
         self.node.is_handing_over()
     }
@@ -63,7 +63,10 @@ impl Group {
                 self.waiting.push_back(entry);
                 return;
             }
-            Err(ProposeError::NotLeader { .. }) => Refused::NotLeader { leader: self.leader() },
+            Err(ProposeError::NotLeader { .. }) => {
+                let leader = self.node.expected_leader();
+                Refused::NotLeader { leader: leader.and_then(|peer| self.with_store(peer)) }
+            }
             Err(ProposeError::Busy) => Refused::Busy,
             Err(ProposeError::Transferring) => Refused::Transferring,
             Err(ProposeError::TermMismatch { current }) => Refused::TermMismatch { current },

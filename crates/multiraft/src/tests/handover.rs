@@ -9,8 +9,12 @@ use super::stores::{Answer, GROUP, Stores};
 use crate::{Event, Refused, Token};
 
 fn propose(stores: &mut Stores) -> Token {
+    propose_at(stores, 1)
+}
+
+fn propose_at(stores: &mut Stores, store: u64) -> Token {
     let payload = Bytes::from_static(b"a");
-    stores.queue(1, |token| Event::Propose { group: GROUP, payload, token, expected_term: None })
+    stores.queue(store, |token| Event::Propose { group: GROUP, payload, token, expected_term: None })
 }
 
 fn transfer(stores: &mut Stores) -> Token {
@@ -39,7 +43,7 @@ fn whoever_asked_before_a_transfer_hears_the_outcome() {
     transfer(&mut stores);
     stores.run();
     assert!(matches!(stores.answers[&token], Answer::Replied(_)), "{:?}", stores.answers);
-    assert_eq!(stores.store(2).shard.statuses().next().map(|s| s.role), Some("leader"));
+    assert_eq!(role_of(&mut stores, 2), "leader");
 }
 
 #[test]
@@ -54,4 +58,43 @@ fn whoever_asks_during_a_transfer_that_fails_is_served_after_it() {
         stores.pass(1, Duration::from_millis(100));
     }
     assert!(matches!(stores.answers[&token], Answer::Replied(_)), "{:?}", stores.answers);
+}
+
+/// Store 2 was told to take over, and asks for votes.
+fn campaigning() -> Stores {
+    let mut stores = Stores::led(3, 0);
+    transfer(&mut stores);
+    stores.round();
+    stores.round();
+    assert_eq!(role_of(&mut stores, 2), "candidate");
+    stores
+}
+
+fn role_of(stores: &mut Stores, store: u64) -> &'static str {
+    stores.store(store).shard.statuses().next().map_or("none", |status| status.role)
+}
+
+#[test]
+fn the_leader_that_gave_its_vote_sends_callers_ahead_to_the_target() {
+    let mut stores = campaigning();
+    let (here, there) = (propose(&mut stores), propose_at(&mut stores, 2));
+    stores.round();
+    assert_eq!(role_of(&mut stores, 2), "candidate");
+    let leader = Some((PeerId(2), StoreId(2)));
+    assert_eq!(stores.answers[&here], Answer::Refused(Refused::NotLeader { leader }));
+    assert!(!stores.answers.contains_key(&there), "it may win, and then it takes it");
+    stores.run();
+    assert!(matches!(stores.answers[&there], Answer::Replied(_)), "{:?}", stores.answers);
+}
+
+#[test]
+fn a_target_that_is_not_elected_in_time_sends_callers_away() {
+    let mut stores = campaigning();
+    stores.cut = Some(StoreId(2));
+    let token = propose_at(&mut stores, 2);
+    stores.run();
+    assert!(!stores.answers.contains_key(&token), "it may win still");
+    stores.pass(2, Duration::from_secs(3));
+    let nobody = Refused::NotLeader { leader: None };
+    assert_eq!(stores.answers[&token], Answer::Refused(nobody));
 }

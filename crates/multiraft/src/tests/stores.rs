@@ -132,20 +132,25 @@ impl Stores {
     /// Until nobody has anything to say.
     pub(super) fn run(&mut self) {
         for _ in 0..ROUNDS_MAX {
-            for (to, event) in std::mem::take(&mut self.mail) {
-                // One that is gone hears nothing.
-                if let Some(store) = self.all.get_mut(&to) {
-                    store.shard.on_event(event, self.now);
-                }
-            }
-            for id in self.all.keys().copied().collect::<Vec<_>>() {
-                self.turn(id);
-            }
+            self.round();
             if self.mail.is_empty() {
                 return;
             }
         }
         panic!("the stores never come to rest");
+    }
+
+    /// What is on its way arrives, and each store has one turn.
+    pub(super) fn round(&mut self) {
+        for (to, event) in std::mem::take(&mut self.mail) {
+            // One that is gone hears nothing.
+            if let Some(store) = self.all.get_mut(&to) {
+                store.shard.on_event(event, self.now);
+            }
+        }
+        for id in self.all.keys().copied().collect::<Vec<_>>() {
+            self.turn(id);
+        }
     }
 
     fn turn(&mut self, id: StoreId) {

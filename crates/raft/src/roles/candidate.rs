@@ -20,6 +20,8 @@ use crate::shared::Shared;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Candidate {
+    /// Why it stands.
+    pub(crate) occasion: Occasion,
     /// Which of the others answered what.
     pub(crate) votes: BTreeMap<PeerId, bool>,
     /// When to try again.
@@ -39,7 +41,7 @@ pub(crate) fn enter(shared: &mut Shared, occasion: Occasion, now: Moment) -> Can
     } else {
         election::ask_voters(shared, |shared, to| shared.send_after_ballot(to, body.clone()));
     }
-    Candidate { votes: BTreeMap::new(), deadline: shared.election_deadline(now) }
+    Candidate { occasion, votes: BTreeMap::new(), deadline: shared.election_deadline(now) }
 }
 
 /// A message of this term arrived (or a pre-vote for a newer one).
