@@ -179,7 +179,7 @@ impl Group {
         }
         let asking = self.asking.as_ref().map(Asking::next);
         let reads = self.reads.next_deadline(self.node.commit(), self.read_patience());
-        self.node.next_deadline().into_iter().chain(asking).chain(reads).min()
+        [self.node.next_deadline(), asking, reads].into_iter().flatten().min()
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -349,6 +349,9 @@ impl Group {
                 break;
             }
             self.drain_apply(&mut batch.apply, effects);
+            if !self.node.wants_apply() {
+                break;
+            }
         }
         self.reads.release(self.id, self.dispatched, effects);
         self.settle(effects);

@@ -14,7 +14,12 @@ fn propose(stores: &mut Stores) -> Token {
 
 fn propose_at(stores: &mut Stores, store: u64) -> Token {
     let payload = Bytes::from_static(b"a");
-    stores.queue(store, |token| Event::Propose { group: GROUP, payload, token, expected_term: None })
+    stores.queue(store, |token| Event::Propose {
+        group: GROUP,
+        payload,
+        token,
+        expected_term: None,
+    })
 }
 
 fn transfer(stores: &mut Stores) -> Token {

@@ -67,10 +67,12 @@ impl Stack {
         self.at(commit).into_iter().chain(uncommitted).chain(self.forced.as_ref())
     }
 
-    /// A member, or one that was, as far back as the log goes: where it lives, or lived.
+    /// A member, or one that was, as far back as the log goes: where it lives, or lived. Asked for
+    /// each message, nearly always of a member.
     pub(crate) fn peer(&self, id: PeerId) -> Option<Peer> {
-        let newest_first = self.above.iter().rev().chain([&self.base]).map(|(_, m)| m);
-        self.forced.iter().chain(newest_first).find_map(|membership| membership.peer(id))
+        let newest_first = || self.above.iter().rev().chain([&self.base]);
+        let former = || newest_first().find_map(|(_, membership)| membership.peer(id));
+        self.current().peer(id).or_else(former)
     }
 
     /// As the log alone has it.

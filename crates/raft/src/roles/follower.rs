@@ -96,7 +96,7 @@ impl Follower {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        self.deadline.into_iter().chain(self.reads.next_deadline()).min()
+        [self.deadline, self.reads.next_deadline()].into_iter().flatten().min()
     }
 
     /// Tell whoever waits that this role ends.

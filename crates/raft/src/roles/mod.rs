@@ -107,7 +107,7 @@ impl Role {
             Self::Leader(leader) => leader.next_deadline(),
         };
         let handover = shared.handover.map(|handover| handover.deadline);
-        own.into_iter().chain(handover).min()
+        [own, handover].into_iter().flatten().min()
     }
 
     /// Carry out a transition and those it leads to. The only place where roles change.

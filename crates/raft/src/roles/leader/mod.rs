@@ -204,9 +204,9 @@ impl Leader {
             return None;
         }
         let transfer = self.transfer.map(|transfer| transfer.deadline);
-        let own = [self.heartbeat_at, self.quorum_check_at];
-        let sometimes = [transfer, self.tell_commit_at, self.changing.next_deadline()];
-        own.into_iter().chain(sometimes.into_iter().flatten()).min()
+        let (beat, check) = (Some(self.heartbeat_at), Some(self.quorum_check_at));
+        let deadlines = [beat, check, transfer, self.tell_commit_at, self.changing.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The timeouts are others: what was due by the old ones is due by the new ones.
