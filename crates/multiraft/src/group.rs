@@ -531,7 +531,12 @@ impl Group {
     }
 
     fn leader(&self) -> Option<(PeerId, StoreId)> {
-        self.with_store(self.node.leader()?)
+        self.node.leader().and_then(|peer| self.with_store(peer))
+    }
+
+    /// Where callers should go.
+    fn expected_leader(&self) -> Option<(PeerId, StoreId)> {
+        self.node.expected_leader().and_then(|peer| self.with_store(peer))
     }
 
     fn with_store(&self, peer: PeerId) -> Option<(PeerId, StoreId)> {

@@ -64,8 +64,7 @@ impl Group {
                 return;
             }
             Err(ProposeError::NotLeader { .. }) => {
-                let leader = self.node.expected_leader();
-                Refused::NotLeader { leader: leader.and_then(|peer| self.with_store(peer)) }
+                Refused::NotLeader { leader: self.expected_leader() }
             }
             Err(ProposeError::Busy) => Refused::Busy,
             Err(ProposeError::Transferring) => Refused::Transferring,

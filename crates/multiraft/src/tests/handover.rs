@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kontiki_types::{PeerId, StoreId};
+use kontiki_types::{PeerId, ReadMode, StoreId};
 
 use super::stores::{Answer, GROUP, Stores};
 use crate::{Event, Refused, Token};
@@ -83,10 +83,14 @@ fn role_of(stores: &mut Stores, store: u64) -> &'static str {
 fn the_leader_that_gave_its_vote_sends_callers_ahead_to_the_target() {
     let mut stores = campaigning();
     let (here, there) = (propose(&mut stores), propose_at(&mut stores, 2));
+    let read = |token| Event::Read { group: GROUP, token, mode: ReadMode::Index };
+    let read = stores.queue(1, read);
     stores.round();
     assert_eq!(role_of(&mut stores, 2), "candidate");
     let leader = Some((PeerId(2), StoreId(2)));
-    assert_eq!(stores.answers[&here], Answer::Refused(Refused::NotLeader { leader }));
+    for token in [here, read] {
+        assert_eq!(stores.answers[&token], Answer::Refused(Refused::NotLeader { leader }));
+    }
     assert!(!stores.answers.contains_key(&there), "it may win, and then it takes it");
     stores.run();
     assert!(matches!(stores.answers[&there], Answer::Replied(_)), "{:?}", stores.answers);
