@@ -534,9 +534,10 @@ impl Group {
         self.node.leader().and_then(|peer| self.with_store(peer))
     }
 
-    /// Where callers should go.
-    fn expected_leader(&self) -> Option<(PeerId, StoreId)> {
-        self.node.expected_leader().and_then(|peer| self.with_store(peer))
+    /// This peer does not lead: who does, or is about to.
+    fn not_leader(&self) -> Refused {
+        let leader = self.node.expected_leader().and_then(|peer| self.with_store(peer));
+        Refused::NotLeader { leader }
     }
 
     fn with_store(&self, peer: PeerId) -> Option<(PeerId, StoreId)> {

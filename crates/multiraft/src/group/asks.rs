@@ -40,9 +40,7 @@ impl Group {
             Ok(()) => {}
             Err(ReadError::Busy) => effects.refused.push((token, Refused::Busy)),
             Err(ReadError::NotLeader) => {
-                effects
-                    .refused
-                    .push((token, Refused::NotLeader { leader: self.expected_leader() }));
+                effects.refused.push((token, self.not_leader()));
             }
         }
     }
@@ -58,9 +56,7 @@ impl Group {
         let target = to.map(|store| of_store(store).ok_or(Refused::BadTarget)).transpose();
         let result = target.and_then(|peer| {
             self.node.transfer(peer.map(|peer| peer.id), now).map_err(|error| match error {
-                TransferError::NotLeader { .. } => {
-                    Refused::NotLeader { leader: self.expected_leader() }
-                }
+                TransferError::NotLeader { .. } => self.not_leader(),
                 TransferError::MembershipChanging => Refused::Busy,
                 _ => Refused::BadTarget,
             })
@@ -84,9 +80,7 @@ impl Group {
         match self.node.change(change, now) {
             Ok(()) => self.members.on_began(token),
             Err(ChangeError::NotLeader { .. }) => {
-                effects
-                    .refused
-                    .push((token, Refused::NotLeader { leader: self.expected_leader() }));
+                effects.refused.push((token, self.not_leader()));
             }
             Err(error) => effects.refused.push((token, Refused::Change(error))),
         }

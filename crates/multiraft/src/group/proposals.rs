@@ -63,9 +63,7 @@ impl Group {
                 self.waiting.push_back(entry);
                 return;
             }
-            Err(ProposeError::NotLeader { .. }) => {
-                Refused::NotLeader { leader: self.expected_leader() }
-            }
+            Err(ProposeError::NotLeader { .. }) => self.not_leader(),
             Err(ProposeError::Busy) => Refused::Busy,
             Err(ProposeError::Transferring) => Refused::Transferring,
             Err(ProposeError::TermMismatch { current }) => Refused::TermMismatch { current },
