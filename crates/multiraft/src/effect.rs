@@ -224,7 +224,7 @@ pub enum Refused {
     Halted,
     /// Another replica leads, or none is known. Nothing was proposed.
     NotLeader {
-        /// Who leads, if known.
+        /// Who leads, or is about to, if known.
         leader: Option<(PeerId, StoreId)>,
     },
     /// Too much is under way here. Nothing was proposed; try again a little later.

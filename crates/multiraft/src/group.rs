@@ -224,7 +224,11 @@ impl Group {
         let Some(seq) = newest else { return false };
         assert!(seq > self.durable, "{}: {seq:?} durable after {:?}", self.id, self.durable);
         self.durable = seq;
-        self.node.on_persisted(seq, now);
+        if self.is_halted() {
+            self.node.on_persisted_at_rest(seq);
+        } else {
+            self.node.on_persisted(seq, now);
+        }
         let is_revived = self.revival.is_some();
         self.try_revive(now);
         let follows = self.node.role() == RoleKind::Follower;
@@ -286,6 +290,12 @@ impl Group {
         peers.filter_map(|peer| self.node.peer(peer)).map(|peer| peer.store).collect()
     }
 
+    /// Somebody waits for the end of the turn, or until it is known who leads. To refuse them while
+    /// leadership changes hands would send them into a pause longer than that takes.
+    fn has_callers(&self) -> bool {
+        !self.proposals.is_empty() || self.reads.are_held()
+    }
+
     /// The group goes away: whoever waits is told what is known.
     pub(crate) fn destroy(mut self, effects: &mut Effects) {
         for proposal in self.proposals.drain(..) {
@@ -296,6 +306,7 @@ impl Group {
         self.refuse_reads(Refused::ReadFailed, effects);
         let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
         effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
+        self.give_up_transfers(effects);
     }
 
     // ---- outputs ----
@@ -306,7 +317,7 @@ impl Group {
             return false;
         }
         let may_leave = |(after, _): &(Seq, Outbound)| *after <= self.durable;
-        (!self.proposals.is_empty() && !self.holds_proposals())
+        (self.has_callers() && !self.node.is_changing_hands())
             || self.node.has_output()
             || self.part != Part::Full
             || self.gated.front().is_some_and(may_leave)
@@ -330,7 +341,10 @@ impl Group {
         if self.is_halted() {
             return;
         }
-        self.propose_collected(now, effects);
+        if !self.node.is_changing_hands() {
+            self.ask_held_reads(now, effects);
+            self.propose_collected(now, effects);
+        }
         self.ask_for_place(now, effects);
         loop {
             self.node.take(batch);
@@ -349,6 +363,7 @@ impl Group {
                 break;
             }
             self.drain_apply(&mut batch.apply, effects);
+            // All the rest left with what there was to apply.
             if !self.node.wants_apply() {
                 break;
             }

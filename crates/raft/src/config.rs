@@ -32,7 +32,7 @@ pub struct Config {
     /// How long an idle follower may not know what is committed: the next append tells it anyway,
     /// and writers would otherwise pay for one more message per write and follower, and for two
     /// more threads that wake up. Longer than a write takes where many groups share a busy machine.
-    /// A follower that reads is told at once. Default 100 ms, a heartbeat interval.
+    /// A follower that reads is told at once. Default 100 ms, as between heartbeats.
     pub commit_notice_delay: Duration,
     /// Seed of the election jitter and of the numbers of forwarded reads: give each peer, and each
     /// start of it, its own, or an answer to the life before could be taken for one to this life.

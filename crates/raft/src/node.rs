@@ -243,6 +243,15 @@ impl Node {
         self.role.change(&mut self.shared, transition, now);
     }
 
+    /// As [`Node::on_persisted`], for a peer that takes no part any more: it is not elected by that,
+    /// nor does it commit anything, for nobody would carry out what follows.
+    ///
+    /// # Panics
+    /// When that operation was never handed out.
+    pub fn on_persisted_at_rest(&mut self, seq: Seq) {
+        self.shared.durability.on_persisted(seq, &mut self.shared.log);
+    }
+
     /// The state machine holds everything up to here.
     ///
     /// # Panics
@@ -518,10 +527,9 @@ impl Node {
         }
     }
 
-    /// Nobody knows where to go with a proposal now, and soon somebody will: a transfer that began
-    /// here goes on, and its target is not yet [`Node::expected_leader`]; or this peer is the
-    /// target, and being elected.
-    pub fn is_handing_over(&self) -> bool {
+    /// It is being decided who leads, and soon known: a transfer that began here goes on, and its
+    /// target is not yet [`Node::expected_leader`]; or this peer is the target, and a candidate.
+    pub fn is_changing_hands(&self) -> bool {
         match &self.role {
             Role::Leader(leader) => leader.transfer.is_some(),
             Role::Candidate(candidate) if candidate.occasion == Occasion::Transfer => true,
@@ -531,8 +539,8 @@ impl Node {
         }
     }
 
-    /// Who leads, as far as this peer knows, or is about to: the target of its transfer, once it
-    /// has this peer's vote. Whoever goes there now is there when it has won.
+    /// Who leads, as far as this peer knows, or is about to: the target of a transfer that began
+    /// here, once it has this peer's vote. It will nearly always have won when callers get there.
     pub fn expected_leader(&self) -> Option<PeerId> {
         let heir = self.shared.handover.map(|handover| handover.to);
         self.leader().or(heir.filter(|_| self.vote() == heir))

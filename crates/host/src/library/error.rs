@@ -15,7 +15,7 @@ pub enum Error {
     /// Another replica leads, or none is known. Nothing was proposed: ask the leader.
     #[error("not the leader{}", hint(*leader))]
     NotLeader {
-        /// Who leads, if known.
+        /// Who leads, or is about to, if known.
         leader: Option<(PeerId, StoreId)>,
     },
     /// Too much is under way. Nothing was proposed: try again a little later.

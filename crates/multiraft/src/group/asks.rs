@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kontiki_raft::{ChangeError, Priority, ReadError, ReadId, TransferError};
+use kontiki_raft::{ChangeError, Priority, ReadError, ReadId, RoleKind, TransferError};
 use kontiki_types::{Membership, MembershipChange, Moment, PeerId, ReadMode, StoreId, Term};
 
 use super::{Group, Proposal};
@@ -36,6 +36,11 @@ impl Group {
         now: Moment,
         effects: &mut Effects,
     ) {
+        // A leader that hands over still serves them.
+        let leads = self.node.role() == RoleKind::Leader;
+        if !leads && self.node.is_changing_hands() && self.reads.hold(token, mode) {
+            return;
+        }
         match self.node.read(ReadId(token.0), mode, now) {
             Ok(()) => {}
             Err(ReadError::Busy) => effects.refused.push((token, Refused::Busy)),

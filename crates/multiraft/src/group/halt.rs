@@ -76,9 +76,14 @@ impl Group {
         self.refuse_reads(Refused::Halted, effects);
         let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
         effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
+        self.give_up_transfers(effects);
+        self.waiting_bytes = 0;
+    }
+
+    /// Nobody will know how they ended.
+    pub(super) fn give_up_transfers(&mut self, effects: &mut Effects) {
         let ended = self.transfers.drain(..);
         effects.transferred.extend(ended.map(|(_, token)| (token, TransferOutcome::TimedOut)));
-        self.waiting_bytes = 0;
     }
 
     /// A transfer of leadership ended, well or not.

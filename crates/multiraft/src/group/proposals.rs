@@ -14,7 +14,7 @@ use crate::effect::{Effects, Refused};
 
 impl Group {
     pub(super) fn propose_collected(&mut self, now: Moment, effects: &mut Effects) {
-        if self.proposals.is_empty() || self.holds_proposals() {
+        if self.proposals.is_empty() {
             return;
         }
         let mut proposals = std::mem::take(&mut self.proposals);
@@ -41,12 +41,6 @@ impl Group {
         }
         drop(rest);
         self.proposals = proposals;
-    }
-
-    /// Leadership is being handed over, from here or to here: in a round trip or two it is known
-    /// who takes them. To refuse them now would send their callers into a pause longer than that.
-    pub(super) fn holds_proposals(&self) -> bool {
-        self.node.is_handing_over()
     }
 
     fn propose_entry(

@@ -1,16 +1,17 @@
-//! Reads that are confirmed and wait until this replica holds all that they must see.
+//! Reads that wait: until it is known who leads, and, confirmed, until this replica holds all that
+//! they must see.
 //!
-//! Part of [`super::Group`]. That takes no time where all goes well. What is committed here is on
-//! its way to the state machine, however slow that is. But a replica that gets nowhere (it was
-//! added and given up, or only hears of its leader) may wait for entries for ever; its callers do
-//! not: after a while they are told to ask another.
+//! Part of [`super::Group`]. The latter takes no time where all goes well. What is committed here
+//! is on its way to the state machine, however slow that is. But a replica that gets nowhere (it
+//! was added and given up, or only hears of its leader) may wait for entries for ever; its callers
+//! do not: after a while they are told to ask another.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kontiki_raft::Batch;
 use kontiki_types::mutants::{self, Mutant};
-use kontiki_types::{Index, Moment, RegionId};
+use kontiki_types::{Index, Moment, ReadMode, RegionId};
 
 use super::Group;
 use crate::Token;
@@ -19,9 +20,14 @@ use crate::effect::{ApplyTask, Effects, Refused};
 /// So many election timeouts a confirmed read waits for entries that are not here.
 const PATIENCE_TIMEOUTS: u32 = 5;
 
+/// Most reads that wait until it is known who leads; as many as a node confirms at a time.
+const HELD_MAX: usize = 65_536;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Reads {
+    /// Asked while leadership changes hands.
+    held: Vec<(Token, ReadMode)>,
     /// By the index that must be handed to the applier first; each with when it was confirmed.
     waiting: BTreeMap<Index, Vec<(Token, Moment)>>,
     /// Given up, and to be told.
@@ -32,6 +38,13 @@ impl Group {
     /// How long a confirmed read waits for what is not here.
     pub(super) fn read_patience(&self) -> Duration {
         self.node.election_timeout() * PATIENCE_TIMEOUTS
+    }
+
+    /// It is known who leads: ask what was held back.
+    pub(super) fn ask_held_reads(&mut self, now: Moment, effects: &mut Effects) {
+        for (token, mode) in std::mem::take(&mut self.reads.held) {
+            self.on_read(token, mode, now, effects);
+        }
     }
 
     /// What the node has confirmed, or could not.
@@ -53,6 +66,20 @@ impl Group {
 }
 
 impl Reads {
+    /// Keep this one until it is known who leads. False when too many wait for that already.
+    pub(super) fn hold(&mut self, token: Token, mode: ReadMode) -> bool {
+        let has_room = self.held.len() < HELD_MAX;
+        if has_room {
+            self.held.push((token, mode));
+        }
+        has_room
+    }
+
+    /// Some wait until it is known who leads.
+    pub(super) fn are_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// There are reads to hand over, or callers to be told.
     pub(super) fn has_output(&self, dispatched: Index) -> bool {
         let first = self.waiting.first_key_value();
@@ -73,7 +100,7 @@ impl Reads {
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.values().map(Vec::len).sum()
+        self.held.len() + self.waiting.values().map(Vec::len).sum::<usize>()
     }
 
     /// When to give up the first of those that wait for more than is committed here; of each index
@@ -97,7 +124,8 @@ impl Reads {
 
     /// Nobody is to wait any more.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Token> {
-        let Self { waiting, failed } = std::mem::take(self);
-        waiting.into_values().flatten().map(|(token, _)| token).chain(failed)
+        let Self { held, waiting, failed } = std::mem::take(self);
+        let waiting = waiting.into_values().flatten().map(|(token, _)| token);
+        held.into_iter().map(|(token, _)| token).chain(waiting).chain(failed)
     }
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kontiki_raft::TransferOutcome;
 use kontiki_types::{PeerId, ReadMode, StoreId};
 
 use super::stores::{Answer, GROUP, Stores};
-use crate::{Event, Refused, Token};
+use crate::{Effects, Event, Refused, Token};
 
 fn propose(stores: &mut Stores) -> Token {
     propose_at(stores, 1)
@@ -84,16 +85,19 @@ fn the_leader_that_gave_its_vote_sends_callers_ahead_to_the_target() {
     let mut stores = campaigning();
     let (here, there) = (propose(&mut stores), propose_at(&mut stores, 2));
     let read = |token| Event::Read { group: GROUP, token, mode: ReadMode::Index };
-    let read = stores.queue(1, read);
+    let (read, read_there) = (stores.queue(1, read), stores.queue(2, read));
     stores.round();
     assert_eq!(role_of(&mut stores, 2), "candidate");
     let leader = Some((PeerId(2), StoreId(2)));
     for token in [here, read] {
         assert_eq!(stores.answers[&token], Answer::Refused(Refused::NotLeader { leader }));
     }
-    assert!(!stores.answers.contains_key(&there), "it may win, and then it takes it");
+    for token in [there, read_there] {
+        assert!(!stores.answers.contains_key(&token), "it may win, and then it takes them");
+    }
     stores.run();
     assert!(matches!(stores.answers[&there], Answer::Replied(_)), "{:?}", stores.answers);
+    assert!(!stores.answers.contains_key(&read_there), "{:?}", stores.answers);
 }
 
 #[test]
@@ -106,4 +110,17 @@ fn a_target_that_is_not_elected_in_time_sends_callers_away() {
     stores.pass(2, Duration::from_secs(3));
     let nobody = Refused::NotLeader { leader: None };
     assert_eq!(stores.answers[&token], Answer::Refused(nobody));
+}
+
+#[test]
+fn whoever_ordered_a_transfer_hears_that_the_group_is_destroyed() {
+    let mut stores = Stores::led(3, 0);
+    let order = transfer(&mut stores);
+    stores.turn_of(1);
+    let now = stores.now;
+    let shard = &mut stores.store(1).shard;
+    assert!(shard.destroy_group(GROUP));
+    let mut effects = Effects::default();
+    shard.take_effects(now, &mut effects);
+    assert_eq!(effects.transferred, [(order, TransferOutcome::TimedOut)]);
 }

@@ -11,3 +11,4 @@ mod quarantine;
 mod reads;
 mod stores;
 mod successor;
+mod target;

@@ -70,8 +70,10 @@ impl Stack {
     /// A member, or one that was, as far back as the log goes: where it lives, or lived. Asked for
     /// each message, nearly always of a member.
     pub(crate) fn peer(&self, id: PeerId) -> Option<Peer> {
-        let newest_first = || self.above.iter().rev().chain([&self.base]);
-        let former = || newest_first().find_map(|(_, membership)| membership.peer(id));
+        let former = || {
+            let newest_first = self.above.iter().rev().chain([&self.base]);
+            newest_first.map(|(_, membership)| membership).find_map(|m| m.peer(id))
+        };
         self.current().peer(id).or_else(former)
     }
 
