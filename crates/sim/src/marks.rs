@@ -63,6 +63,7 @@ marks! {
     JointMembership = "turn under a joint membership",
     /// A follower replaced entries that never committed.
     TailReplaced = "follower replaced an uncommitted tail",
+    AcknowledgedAndCut = "tail acknowledged by a sync that replaced it too",
     /// A log was compacted.
     LogCompacted = "log compacted",
     /// Entries that had left memory were read back from the log.

@@ -140,6 +140,9 @@ pub struct Shadow {
     pub owed: Logs,
     /// What it owed of each group when it was last told to forget it.
     pub forgotten: Logs,
+    /// Where each group's log ended that one write of the last sync made longer, or left, and a
+    /// later one shorter.
+    pub cut: BTreeMap<RegionId, Position>,
     /// Tasks that left the shard and are not written.
     turned: VecDeque<(TaskSeq, Vec<(RegionId, Change)>)>,
     /// What was written and is not synced.
@@ -192,15 +195,27 @@ impl Shadow {
     /// # Errors
     /// A record that no log can follow, in words.
     pub fn on_synced(&mut self) -> Result<(), String> {
+        self.cut.clear();
         for written in std::mem::take(&mut self.written) {
             for change in &written.changes {
-                if let (group, Change::Forget) = change
-                    && let Some(log) = self.owed.get(group)
-                {
-                    self.forgotten.insert(*group, log.clone());
-                }
-                apply(&mut self.owed, change)?;
+                self.owe(change)?;
             }
+        }
+        Ok(())
+    }
+
+    fn owe(&mut self, change: &(RegionId, Change)) -> Result<(), String> {
+        let group = change.0;
+        let before = self.owed.get(&group).map(ShadowLog::last);
+        if matches!(change.1, Change::Forget)
+            && let Some(log) = self.owed.get(&group)
+        {
+            self.forgotten.insert(group, log.clone());
+        }
+        apply(&mut self.owed, change)?;
+        let last = self.owed.get(&group).map(ShadowLog::last_index);
+        if let Some(end) = before.filter(|end| last < Some(end.index)) {
+            self.cut.insert(group, end);
         }
         Ok(())
     }

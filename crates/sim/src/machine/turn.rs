@@ -159,8 +159,11 @@ impl Machine {
             if env.trace.is_told() {
                 env.tell(format_args!("{} says {:?}", self.id, outbound.message));
             }
-            let judged = env.safety.on_send(self.id, outbound.group, &outbound.message);
-            env.judge(judged);
+            match env.safety.on_send(self.id, outbound.group, &outbound.message) {
+                Ok(true) => env.marks.hit(Mark::AcknowledgedAndCut),
+                Ok(false) => {}
+                Err(violation) => env.fail(violation.rule, violation.what),
+            }
             self.judge_grant(&outbound, env);
             frames.entry(outbound.store).or_default().push(outbound.group, &outbound.message);
         }
