@@ -13,7 +13,6 @@ use kontiki_types::{
     ReadMode, SnapshotMeta, Term,
 };
 
-use crate::election::Occasion;
 use crate::fetch::{self, Purpose};
 use crate::membership::{change, reset};
 use crate::priority::Patience;
@@ -243,8 +242,8 @@ impl Node {
         self.role.change(&mut self.shared, transition, now);
     }
 
-    /// As [`Node::on_persisted`], for a peer that takes no part any more: it is not elected by that,
-    /// nor does it commit anything, for nobody would carry out what follows.
+    /// As [`Node::on_persisted`], for a peer that takes no part any more: that does not elect it,
+    /// nor commit anything, for nobody would carry out what follows.
     ///
     /// # Panics
     /// When that operation was never handed out.
@@ -517,33 +516,6 @@ impl Node {
                 self.shared.is_asleep()
             }
         }
-    }
-
-    /// To whom leadership is being handed over.
-    pub fn transferring(&self) -> Option<PeerId> {
-        match &self.role {
-            Role::Leader(leader) => leader.transfer.map(|transfer| transfer.to),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
-        }
-    }
-
-    /// It is being decided who leads, and soon known: a transfer that began here goes on, and its
-    /// target is not yet [`Node::expected_leader`]; or this peer is the target, and a candidate.
-    pub fn is_changing_hands(&self) -> bool {
-        match &self.role {
-            Role::Leader(leader) => leader.transfer.is_some(),
-            Role::Candidate(candidate) if candidate.occasion == Occasion::Transfer => true,
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
-                self.shared.handover.is_some() && self.expected_leader().is_none()
-            }
-        }
-    }
-
-    /// Who leads, as far as this peer knows, or is about to: the target of a transfer that began
-    /// here, once it has this peer's vote. It will nearly always have won when callers get there.
-    pub fn expected_leader(&self) -> Option<PeerId> {
-        let heir = self.shared.handover.map(|handover| handover.to);
-        self.leader().or(heir.filter(|_| self.vote() == heir))
     }
 
     /// The snapshot of this offer is being installed, or waits for entries that are being applied.

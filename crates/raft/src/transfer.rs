@@ -8,10 +8,12 @@
 
 use kontiki_types::{Index, Moment, PeerId};
 
+use crate::election::Occasion;
 use crate::replication::progress::Mode;
+use crate::roles::Role;
 use crate::roles::leader::Leader;
 use crate::shared::Shared;
-use crate::{Notice, Priority, TransferError, TransferOutcome, priority};
+use crate::{Node, Notice, Priority, TransferError, TransferOutcome, priority};
 
 /// A transfer under way at the leader. While it exists, proposals are refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +31,35 @@ pub(crate) struct Handover {
     pub(crate) to: PeerId,
     /// When to stop waiting.
     pub(crate) deadline: Moment,
+}
+
+impl Node {
+    /// To whom leadership is being handed over.
+    pub fn transferring(&self) -> Option<PeerId> {
+        match &self.role {
+            Role::Leader(leader) => leader.transfer.map(|transfer| transfer.to),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// It is being decided who leads, and soon known: a transfer that began here goes on, and its
+    /// target is not yet [`Node::expected_leader`]; or this peer is the target, and a candidate.
+    pub fn is_changing_hands(&self) -> bool {
+        match &self.role {
+            Role::Leader(leader) => leader.transfer.is_some(),
+            Role::Candidate(candidate) if candidate.occasion == Occasion::Transfer => true,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.shared.handover.is_some() && self.expected_leader().is_none()
+            }
+        }
+    }
+
+    /// Who leads, as far as this peer knows, or is about to: the target of a transfer that began
+    /// here, once it has this peer's vote. It will nearly always have won when callers get there.
+    pub fn expected_leader(&self) -> Option<PeerId> {
+        let heir = self.shared.handover.map(|handover| handover.to);
+        self.leader().or(heir.filter(|_| self.vote() == heir))
+    }
 }
 
 /// Begin to hand over, to this peer or to the best one. Asking again for the same target changes
