@@ -63,6 +63,7 @@ marks! {
     JointMembership = "turn under a joint membership",
     /// A follower replaced entries that never committed.
     TailReplaced = "follower replaced an uncommitted tail",
+    /// A log writer acknowledged a tail, in an older term, that the same sync replaced.
     AcknowledgedAndCut = "tail acknowledged by a sync that replaced it too",
     /// A log was compacted.
     LogCompacted = "log compacted",
