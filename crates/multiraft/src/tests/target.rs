@@ -147,7 +147,7 @@ fn every_end_of_a_candidacy_releases_who_waits() {
             }
             // The leader is known: it is asked how far the reader must wait.
             (_, Some(THIRD)) => {
-                assert_eq!((told(WRITE), told(READ)), (vec![THIRD], vec![]), "{name}")
+                assert_eq!((told(WRITE), told(READ)), (vec![THIRD], vec![]), "{name}");
             }
             (_, Some(refused)) => {
                 assert_eq!((told(WRITE), told(READ)), (vec![refused], vec![refused]), "{name}");
