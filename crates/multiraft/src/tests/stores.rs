@@ -27,6 +27,8 @@ pub(super) enum Answer {
     Changed(Membership),
     Refused(Refused),
     Replied(Bytes),
+    /// It may read now.
+    Readable,
 }
 
 /// One store.
@@ -198,6 +200,7 @@ impl Stores {
             }
         }
         answers.extend(round.replies.drain(..).map(|(token, r)| (token, Answer::Replied(r))));
+        answers.extend(round.reads.drain(..).map(|token| (token, Answer::Readable)));
         mail.extend(round.events.drain(..).map(|event| (id, event)));
         for mut open in round.snapshots.drain(..) {
             let (group, to, term, session) = (open.group, open.to, open.term, open.session);

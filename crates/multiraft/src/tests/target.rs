@@ -23,13 +23,15 @@ const THIRD: Refused = Refused::NotLeader { leader: Some((PeerId(3), StoreId(3))
 const GRANT: Body = Body::VoteReply { granted: true };
 const REFUSAL: Body = Body::VoteReply { granted: false };
 
-/// Peer 2 of so many voters, on a disk that syncs when told.
+/// Peer 2 of a group, on a disk that syncs when told.
 struct Target {
     shard: Shard,
     now: Moment,
     effects: Effects,
     task: TaskSeq,
     refused: Vec<(Token, Refused)>,
+    /// A leader was asked to confirm a read.
+    asks: bool,
 }
 
 impl Target {
@@ -43,7 +45,7 @@ impl Target {
             now,
         );
         let (effects, refused) = (Effects::default(), Vec::new());
-        Self { shard, now, effects, task: TaskSeq(0), refused }
+        Self { shard, now, effects, task: TaskSeq(0), refused, asks: false }
     }
 
     /// Peer 1 led it in term 1, and told it to take over.
@@ -82,6 +84,8 @@ impl Target {
         self.shard.take_effects(self.now, &mut self.effects);
         self.refused.append(&mut self.effects.refused);
         self.task = self.effects.log.as_ref().map_or(self.task, |task| task.seq);
+        let mut sent = self.effects.send.iter().map(|outbound| &outbound.message.body);
+        self.asks |= sent.any(|body| matches!(body, Body::ReadIndex { .. }));
     }
 
     fn hear(&mut self, from: u64, term: u64, body: Body) {
@@ -148,6 +152,7 @@ fn every_end_of_a_candidacy_releases_who_waits() {
             // The leader is known: it is asked how far the reader must wait.
             (_, Some(THIRD)) => {
                 assert_eq!((told(WRITE), told(READ)), (vec![THIRD], vec![]), "{name}");
+                assert!(target.asks, "{name}");
             }
             (_, Some(refused)) => {
                 assert_eq!((told(WRITE), told(READ)), (vec![refused], vec![refused]), "{name}");

@@ -150,12 +150,11 @@ impl Safety {
         // One sync may keep what a replica acknowledges and cut it off again, in a newer term. Its
         // word was true before, and goes to a leader that is none any more (seed 444537781096).
         if let Body::AppendReply { outcome: AppendOutcome::Accepted { matched }, .. } = message.body
-            && let Some(end) = shadow.cut.get(&group)
             && let Some(log) = shadow.owed.get(&group)
             && log.last_index() < matched
-            && matched <= end.index
-            && end.term <= message.term
             && message.term < log.hard.term
+            && let Some(ends) = shadow.cut.get(&group)
+            && ends.iter().any(|end| matched <= end.index && end.term <= message.term)
         {
             return Ok(true);
         }

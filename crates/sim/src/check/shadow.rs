@@ -140,9 +140,8 @@ pub struct Shadow {
     pub owed: Logs,
     /// What it owed of each group when it was last told to forget it.
     pub forgotten: Logs,
-    /// Where each group's log ended that one write of the last sync made longer, or left, and a
-    /// later one shorter.
-    pub cut: BTreeMap<RegionId, Position>,
+    /// Where each group's log ended before the writes of the last sync that made it shorter.
+    pub cut: BTreeMap<RegionId, Vec<Position>>,
     /// Tasks that left the shard and are not written.
     turned: VecDeque<(TaskSeq, Vec<(RegionId, Change)>)>,
     /// What was written and is not synced.
@@ -215,7 +214,7 @@ impl Shadow {
         apply(&mut self.owed, change)?;
         let last = self.owed.get(&group).map(ShadowLog::last_index);
         if let Some(end) = before.filter(|end| last < Some(end.index)) {
-            self.cut.insert(group, end);
+            self.cut.entry(group).or_default().push(end);
         }
         Ok(())
     }
