@@ -19,6 +19,9 @@ use crate::workload::Op;
 /// Most bytes of rows of one payload in each process, of larger ones there are fewer keys: maps
 /// that still grow would be what is measured.
 const STATE_BYTES_MAX: u64 = 128 << 20;
+/// Seconds of writes before the first run, in which the logs come to use their segments again:
+/// while they grow, every byte is written twice.
+const FILL_S: f64 = 8.0;
 
 /// Flags of `groups`.
 #[derive(ClapArgs)]
@@ -69,17 +72,21 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
             let nodes = usize::try_from(args.replicas)?;
             let mut cluster = Cluster::start(&dir.join("groups"), nodes, groups).await?;
             cluster.place(Place::Gather).await?;
+            let load = |payload, callers| Load {
+                op: Op::Put,
+                callers,
+                payload,
+                // The same keys each time, dealt over the groups as callers are.
+                keys: KEYS.min(STATE_BYTES_MAX / payload as u64).div_ceil(groups),
+                warmup_s: args.warmup,
+                seconds: args.seconds,
+                round,
+            };
+            if let Some((&payload, &callers)) = runs(args).next() {
+                cluster.load(&Load { seconds: FILL_S, ..load(payload, callers) }).await?;
+            }
             for (&payload, &callers) in runs(args) {
-                let load = Load {
-                    op: Op::Put,
-                    callers,
-                    payload,
-                    // The same keys each time, dealt over the groups as callers are.
-                    keys: KEYS.min(STATE_BYTES_MAX / payload as u64).div_ceil(groups),
-                    warmup_s: args.warmup,
-                    seconds: args.seconds,
-                    round,
-                };
+                let load = load(payload, callers);
                 let loaded = cluster.load(&load).await?;
                 let row = row("kontiki", &load, &loaded);
                 let memory = cluster.memory().await?;

@@ -49,8 +49,8 @@ pub(crate) struct Args {
     /// How often the leader is killed
     #[arg(long, default_value_t = 100)]
     kills: u64,
-    /// How often it hands over
-    #[arg(long, default_value_t = 100)]
+    /// How often it hands over; of fewer the p99 is the one slowest sync of the run
+    #[arg(long, default_value_t = 500)]
     transfers: u64,
     /// Callers that write all the time
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
