@@ -17,7 +17,7 @@ use crate::group::Group;
 const VISITS_MAX: usize = 64;
 
 /// At so many times the budget, groups also give what they are about to send or apply.
-const URGENT_AT: usize = 4;
+const URGENT_AT: usize = 16;
 
 /// See the module.
 #[derive(Default, Debug)]

@@ -45,7 +45,8 @@ pub struct ShardConfig {
     pub retain_bytes_max: usize,
     /// Most bytes of entries that all groups together keep in memory when they are durable; older
     /// ones are read back from the log. What is about to be sent or applied stays beyond it, up to
-    /// four times as much. Default 16 MiB, twice what one group may keep.
+    /// sixteen times as much. Default 4 MiB: what a processor has at hand; with more, writes are
+    /// slower (`docs/bench.md`, `nodehost`).
     pub cache_bytes_all: usize,
     /// Tell callers of [`Event::Propose`] when their entry is committed, by
     /// [`Effects::committed`]. Default: not.
@@ -85,7 +86,7 @@ impl Default for ShardConfig {
             retain_bytes: 16 * MIB,
             retain_bytes_all: 64 * MIB,
             retain_bytes_max: 256 * MIB,
-            cache_bytes_all: 16 * MIB,
+            cache_bytes_all: 4 * MIB,
             tell_committed: false,
             store_timeout: Duration::from_secs(2),
             wake_spread: Duration::from_secs(5),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kontiki_multiraft::ShardConfig;
 use kontiki_types::{ClusterId, PeerId, StoreId, limits};
 
 use super::configuration::Configuration;
@@ -46,8 +47,8 @@ pub struct HostOptions {
     /// beyond it, up to 64 MiB. A group that sleeps keeps none. Default 8 MiB, one task of the
     /// largest kind.
     pub log_cache_bytes: usize,
-    /// And of all groups together; what is about to be sent or applied, up to four times as much.
-    /// Default 16 MiB.
+    /// And of all groups together; what is about to be sent or applied, up to sixteen times as
+    /// much. Default 4 MiB.
     pub log_cache_bytes_all: usize,
     /// Most bytes a second that snapshots may take of disk and network together; none: as fast as
     /// they can. Default none, as in JRaft.
@@ -78,7 +79,7 @@ impl HostOptions {
             apply_workers: 2,
             retain_log_bytes: 1024 * 1024,
             log_cache_bytes: limits::ENTRY_BYTES_MAX,
-            log_cache_bytes_all: 2 * limits::ENTRY_BYTES_MAX,
+            log_cache_bytes_all: ShardConfig::default().cache_bytes_all,
             snapshot_bytes_per_second: None,
             disable_cli: false,
             enable_metrics: true,

@@ -178,7 +178,7 @@ fn cached_within(cache_bytes_all: usize) -> [usize; 2] {
 fn all_groups_share_one_budget_of_entries_in_memory() {
     let [unbounded, _] = cached_within(usize::MAX);
     assert!(unbounded > 2000 * 300, "{unbounded} bytes");
-    let [needed, settled] = cached_within(100_000);
-    assert!(needed <= 4 * 100_000, "{needed} bytes, of which most are about to be applied");
-    assert!(settled <= 100_000, "{settled} bytes");
+    let [needed, settled] = cached_within(20_000);
+    assert!(needed <= 16 * 20_000, "{needed} bytes, of which most are about to be applied");
+    assert!(settled <= 20_000, "{settled} bytes");
 }
