@@ -45,8 +45,7 @@ pub struct ShardConfig {
     pub retain_bytes_max: usize,
     /// Most bytes of entries that all groups together keep in memory when they are durable; older
     /// ones are read back from the log. What is about to be sent or applied stays beyond it, up to
-    /// sixteen times as much. Default 4 MiB: what a processor has at hand; with more, writes are
-    /// slower (`docs/bench.md`, `nodehost`).
+    /// sixteen times as much. Default 4 MiB: with what is not at hand, writes are slower.
     pub cache_bytes_all: usize,
     /// Tell callers of [`Event::Propose`] when their entry is committed, by
     /// [`Effects::committed`]. Default: not.
