@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// How often the leader is killed
     #[arg(long, default_value_t = 100)]
     kills: u64,
-    /// How often it hands over; of fewer the p99 is the one slowest sync of the run
+    /// How often it hands over; of a hundred the p99 would be an outlier
     #[arg(long, default_value_t = 500)]
     transfers: u64,
     /// Callers that write all the time
