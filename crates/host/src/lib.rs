@@ -44,6 +44,7 @@ mod snapshot_sender;
 mod spool;
 pub mod tcp;
 mod transport;
+mod turns;
 mod waiters;
 
 pub use background::{Background, SyncEngine};

@@ -26,18 +26,32 @@ pub(crate) struct Mailbox<T> {
 struct State<T> {
     items: Vec<T>,
     asleep: bool,
+    /// The reader is to look up, whether or not there is something.
+    called: bool,
     closed: bool,
 }
 
 impl<T> Mailbox<T> {
     /// A queue in which at most `items_max` items of [`Mailbox::offer`] wait.
     pub(crate) fn new(items_max: usize) -> Self {
-        let state = State { items: Vec::new(), asleep: false, closed: false };
+        let state = State { items: Vec::new(), asleep: false, called: false, closed: false };
         Self { state: Mutex::new(state), wake: Condvar::new(), items_max }
     }
 
     /// Queue an item unless the queue is full: the way in for work from outside.
     pub(crate) fn offer(&self, item: T) -> Result<(), (T, Rejected)> {
+        let state = self.put(item)?;
+        self.wake_up(state);
+        Ok(())
+    }
+
+    /// The same without waking the reader: true when it sleeps, and whoever put the item here must
+    /// see to it.
+    pub(crate) fn offer_unheard(&self, item: T) -> Result<bool, (T, Rejected)> {
+        self.put(item).map(|state| state.asleep)
+    }
+
+    fn put(&self, item: T) -> Result<MutexGuard<'_, State<T>>, (T, Rejected)> {
         let mut state = self.lock();
         if state.closed {
             return Err((item, Rejected::Closed));
@@ -46,8 +60,7 @@ impl<T> Mailbox<T> {
             return Err((item, Rejected::Full));
         }
         state.items.push(item);
-        self.wake_up(state);
-        Ok(())
+        Ok(state)
     }
 
     /// Queue items whatever waits: the way in for what the host itself owes the reader (a sync
@@ -70,8 +83,46 @@ impl<T> Mailbox<T> {
     /// Wait for items, at most `timeout` (`None`: for ever), and move all of them to the end of
     /// `into`. False once the queue is closed and empty.
     pub(crate) fn drain(&self, into: &mut Vec<T>, timeout: Option<Duration>) -> bool {
+        let mut state = self.sleep(timeout);
+        let open = !state.closed || !state.items.is_empty();
+        if into.is_empty() {
+            std::mem::swap(into, &mut state.items);
+        } else {
+            into.append(&mut state.items);
+        }
+        open
+    }
+
+    /// Wait for items, at most `timeout` (`None`: for ever), and leave them there.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) {
+        self.sleep(timeout).called = false;
+    }
+
+    /// Let the reader look up: from its sleep, or from the next one, which then ends at once.
+    pub(crate) fn wake(&self) {
         let mut state = self.lock();
-        if state.items.is_empty() && !state.closed && timeout != Some(Duration::ZERO) {
+        state.called = true;
+        self.wake_up(state);
+    }
+
+    /// Let the reader look up if it sleeps over items.
+    pub(crate) fn wake_for_items(&self) {
+        let state = self.lock();
+        if !state.items.is_empty() {
+            self.wake_up(state);
+        }
+    }
+
+    /// Nobody has woken the reader since it fell asleep.
+    #[cfg(test)]
+    pub(crate) fn is_reader_asleep(&self) -> bool {
+        self.lock().asleep
+    }
+
+    fn sleep(&self, timeout: Option<Duration>) -> MutexGuard<'_, State<T>> {
+        let mut state = self.lock();
+        let is_calm = state.items.is_empty() && !state.closed && !state.called;
+        if is_calm && timeout != Some(Duration::ZERO) {
             state.asleep = true;
             state = match timeout {
                 None => self.wake.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
@@ -82,13 +133,7 @@ impl<T> Mailbox<T> {
             };
             state.asleep = false;
         }
-        let open = !state.closed || !state.items.is_empty();
-        if into.is_empty() {
-            std::mem::swap(into, &mut state.items);
-        } else {
-            into.append(&mut state.items);
-        }
-        open
+        state
     }
 
     /// No more items; the reader gets what waits and then the end.
@@ -141,6 +186,16 @@ mod tests {
         items.clear();
         assert!(!mailbox.drain(&mut items, None));
         assert!(items.is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_was_called_before_it_slept_does_not_sleep_once() {
+        let mailbox = Mailbox::<u8>::new(2);
+        mailbox.wake();
+        mailbox.wait(None);
+        let began = std::time::Instant::now();
+        mailbox.wait(Some(Duration::from_millis(1)));
+        assert!(began.elapsed() >= Duration::from_millis(1), "called once, woken twice");
     }
 
     #[test]

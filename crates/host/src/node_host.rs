@@ -41,6 +41,7 @@ use crate::snapshot_receiver::SnapshotReceiver;
 use crate::snapshot_sender;
 use crate::spool::Spools;
 use crate::transport::Transport;
+use crate::turns::{Turn, Turns};
 use crate::waiters::{ProposeDone, ReadDone, TransferDone, Waiter, Waiters};
 
 mod groups;
@@ -62,6 +63,9 @@ pub type OnNotice = Arc<dyn Fn(RegionId, &Notice) + Send + Sync>;
 const INPUTS_MAX: usize = 16_384;
 /// Most callers that wait for a reply; beyond it they are told `Busy`.
 const WAITERS_MAX: usize = 65_536;
+/// Most callers waiting at which whoever brings something takes the turn himself. With more, reads
+/// that could share a round of heartbeats would each have their own (`docs/bench.md`, `nodehost`).
+const FEW_WAITERS: usize = 1;
 /// How long an inspection waits for the shard thread before it gives up.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -147,6 +151,7 @@ struct Ready<D: Disk> {
 #[derive(Clone)]
 pub struct NodeHost {
     inputs: Arc<Mailbox<Input>>,
+    shard: Arc<ShardThread>,
     waiters: Arc<Waiters>,
     spools: Arc<Spools>,
     background: Background,
@@ -203,8 +208,10 @@ impl NodeHost {
     ) -> Result<Self, StartError> {
         let Ready { log, shard, apply, spools, clock, quarantined, comings } = ready;
         // The log's tasks are what the shard hands out; the shard's own limits bound them.
+        let inputs = Arc::new(Mailbox::new(INPUTS_MAX));
         let host = Self {
-            inputs: Arc::new(Mailbox::new(INPUTS_MAX)),
+            shard: Arc::new(ShardThread::new(Arc::clone(&inputs))),
+            inputs,
             waiters: Arc::default(),
             spools,
             background: options.background,
@@ -248,22 +255,7 @@ impl NodeHost {
         };
         threads.spawn_all("apply", host.apply.all().map(worker), ApplyWorker::run)?;
 
-        let shard_thread = ShardThread {
-            shard,
-            clock,
-            inputs: Arc::clone(&host.inputs),
-            log: Arc::clone(&host.log),
-            apply: host.apply.clone(),
-            background: Arc::clone(&host.background.jobs),
-            outbox,
-            waiters: Arc::clone(&host.waiters),
-            on_notice: options.on_notice,
-            fatal: host.fatal.clone(),
-            halts: Arc::clone(&host.comings.halts),
-            quarantined: Arc::clone(&host.quarantined),
-            replication: host.metrics.clone().map(Replication::new),
-        };
-        threads.spawn_all("shard", [shard_thread], ShardThread::run)?;
+        threads.spawn_shard(shard, outbox, options.on_notice, &host)?;
         threads.spawn_background(options.sync_engine, &host)?;
         threads.spawn_snapshots(snapshots, options.transport, &host)?;
         *host.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads.0;
@@ -311,7 +303,7 @@ impl NodeHost {
         let messages = frame::decode(frame)?.into_iter();
         let events = messages.map(|(group, message)| Event::Message { group, store, message });
         // A full mailbox drops the frame, as a network might; Raft repeats it.
-        let _ = self.inputs.offer(Input::Events(events.collect()));
+        let _ = self.bring(Input::Events(events.collect()), self.waiters.len());
         Ok(())
     }
 
@@ -380,12 +372,13 @@ impl NodeHost {
         if self.fatal.is_raised() {
             return waiter.refuse(Refused::NotLeader { leader: None });
         }
-        if self.waiters.len() >= WAITERS_MAX {
+        let others = self.waiters.len();
+        if others >= WAITERS_MAX {
             self.count_refused(&waiter, Refused::Busy);
             return waiter.refuse(Refused::Busy);
         }
         let token = self.waiters.add(waiter);
-        if let Err((_, rejected)) = self.inputs.offer(Input::Event(event(token)))
+        if let Err((_, rejected)) = self.bring(Input::Event(event(token)), others + 1)
             && let Some(waiter) = self.waiters.take(token)
         {
             let refused = match rejected {
@@ -395,6 +388,12 @@ impl NodeHost {
             self.count_refused(&waiter, refused);
             waiter.refuse(refused);
         }
+    }
+
+    /// To the shard. With hardly anyone waiting for an answer the turn is taken on this thread, if
+    /// the shard's own sleeps; with more, the others' requests share the turn for which it wakes.
+    fn bring(&self, input: Input, waiters: usize) -> Result<(), (Input, Rejected)> {
+        if waiters <= FEW_WAITERS { self.shard.bring(input) } else { self.inputs.offer(input) }
     }
 
     fn count_refused(&self, waiter: &Waiter, refused: Refused) {
@@ -422,6 +421,34 @@ impl Threads {
         run: fn(T),
     ) -> std::io::Result<()> {
         all.into_iter().try_for_each(|one| self.spawn(name, move || run(one)))
+    }
+
+    fn spawn_shard(
+        &mut self,
+        shard: Shard,
+        outbox: Outbox,
+        on_notice: OnNotice,
+        host: &NodeHost,
+    ) -> std::io::Result<()> {
+        let turns = Turns {
+            shard,
+            clock: host.clock,
+            inputs: Arc::clone(&host.inputs),
+            log: Arc::clone(&host.log),
+            apply: host.apply.clone(),
+            background: Arc::clone(&host.background.jobs),
+            outbox,
+            waiters: Arc::clone(&host.waiters),
+            on_notice,
+            fatal: host.fatal.clone(),
+            halts: Arc::clone(&host.comings.halts),
+            quarantined: Arc::clone(&host.quarantined),
+            replication: host.metrics.clone().map(Replication::new),
+            turn: Turn::default(),
+            owed: Vec::new(),
+        };
+        let thread = Arc::clone(&host.shard);
+        self.spawn("shard", move || thread.run(turns))
     }
 
     /// The way to the thread that installs snapshots, if there is to be one.

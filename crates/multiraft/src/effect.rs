@@ -48,6 +48,13 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Somebody who asked is to be told of something, or the driver is.
+    pub fn concerns_callers(&self) -> bool {
+        let Self { refused, accepted, changed, transferred, notices, halted, succeeded, .. } = self;
+        let asked = refused.len() + accepted.len() + changed.len() + transferred.len();
+        asked + notices.len() + halted.len() + succeeded.len() > 0
+    }
+
     /// Forget everything but the memory.
     pub fn clear(&mut self) {
         self.log = None;

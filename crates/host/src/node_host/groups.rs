@@ -22,7 +22,8 @@ use crate::library::Done;
 use crate::log_writer::{LogInput, LookDone};
 use crate::mailbox::Mailbox;
 use crate::metrics::Replicators;
-use crate::shard_thread::{Halts, Input};
+use crate::shard_thread::Input;
+use crate::turns::Halts;
 use crate::waiters::{ChangeDone, ProposeDone, Waiter, Waiters};
 
 /// What the host keeps for groups that come and go, and for those who watch over them.
