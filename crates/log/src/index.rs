@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
-use kontiki_types::{HardState, Position, RegionId, SnapshotMeta};
+use kontiki_types::{HardState, Position, RegionId, SnapshotMeta, slack};
 
 use crate::change::Change;
 
@@ -129,16 +129,14 @@ impl Runs {
     /// Entries up to `index` are not needed any more.
     pub(crate) fn compact(&mut self, index: u64, live: &mut Live) {
         while let Some(front) = self.runs.front_mut() {
-            if front.first > index {
-                return;
-            }
             if front.last > index {
-                front.first = index + 1;
-                return;
+                front.first = front.first.max(index + 1);
+                break;
             }
             live.remove_run(front.place);
             self.runs.pop_front();
         }
+        slack::trim(&mut self.runs);
     }
 
     /// No entry is needed any more.

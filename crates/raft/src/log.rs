@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use kontiki_types::{Entry, Index, Position, Term};
+use kontiki_types::{Entry, Index, Position, Term, slack};
 
 /// Names what a write made durable: entries up to `index`, as accepted under the leader of `term`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -195,6 +195,7 @@ impl Log {
             self.start_bytes = slot.through_bytes;
             self.start = slot.entry.position;
         }
+        slack::trim(&mut self.slots);
         // A snapshot may be installed over entries that were not even handed out yet.
         self.handed = self.handed.max(to);
         self.evicted = self.evicted.max(to);

@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`id`], [`position`], [`time`], [`entry`], [`membership`], [`change`],
 //! [`message`] (what a Raft group speaks), then [`key`], [`region`], [`region_time`], [`command`],
-//! [`outcome`] (what the store speaks), and [`limits`]. [`mutants`] is for the simulator alone.
+//! [`outcome`] (what the store speaks), and [`limits`]. [`slack`] is about memory, [`mutants`] for the
+//! simulator alone.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod outcome;
 pub mod position;
 pub mod region;
 pub mod region_time;
+pub mod slack;
 pub mod time;
 
 pub use change::{MembershipChange, PeerChange};
