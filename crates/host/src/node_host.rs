@@ -41,7 +41,7 @@ use crate::snapshot_receiver::SnapshotReceiver;
 use crate::snapshot_sender;
 use crate::spool::Spools;
 use crate::transport::Transport;
-use crate::turns::{Turn, Turns};
+use crate::turns::{Owed, Turn, Turns};
 use crate::waiters::{ProposeDone, ReadDone, TransferDone, Waiter, Waiters};
 
 mod groups;
@@ -63,9 +63,6 @@ pub type OnNotice = Arc<dyn Fn(RegionId, &Notice) + Send + Sync>;
 const INPUTS_MAX: usize = 16_384;
 /// Most callers that wait for a reply; beyond it they are told `Busy`.
 const WAITERS_MAX: usize = 65_536;
-/// Most callers waiting at which whoever brings something takes the turn himself. With more, reads
-/// that could share a round of heartbeats would each have their own (`docs/bench.md`, `nodehost`).
-const FEW_WAITERS: usize = 1;
 /// How long an inspection waits for the shard thread before it gives up.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -209,8 +206,9 @@ impl NodeHost {
         let Ready { log, shard, apply, spools, clock, quarantined, comings } = ready;
         // The log's tasks are what the shard hands out; the shard's own limits bound them.
         let inputs = Arc::new(Mailbox::new(INPUTS_MAX));
+        let is_shared = options.transport.sends_within_calls();
         let host = Self {
-            shard: Arc::new(ShardThread::new(Arc::clone(&inputs))),
+            shard: Arc::new(ShardThread::new(Arc::clone(&inputs), is_shared)),
             inputs,
             waiters: Arc::default(),
             spools,
@@ -303,7 +301,7 @@ impl NodeHost {
         let messages = frame::decode(frame)?.into_iter();
         let events = messages.map(|(group, message)| Event::Message { group, store, message });
         // A full mailbox drops the frame, as a network might; Raft repeats it.
-        let _ = self.bring(Input::Events(events.collect()), self.waiters.len());
+        let _ = self.shard.bring(Input::Events(events.collect()));
         Ok(())
     }
 
@@ -378,7 +376,11 @@ impl NodeHost {
             return waiter.refuse(Refused::Busy);
         }
         let token = self.waiters.add(waiter);
-        if let Err((_, rejected)) = self.bring(Input::Event(event(token)), others + 1)
+        let input = Input::Event(event(token));
+        // Where others wait, reads that could share a round of heartbeats would each have their own
+        // (design/0008).
+        let brought = if others == 0 { self.shard.bring(input) } else { self.inputs.offer(input) };
+        if let Err((_, rejected)) = brought
             && let Some(waiter) = self.waiters.take(token)
         {
             let refused = match rejected {
@@ -388,12 +390,6 @@ impl NodeHost {
             self.count_refused(&waiter, refused);
             waiter.refuse(refused);
         }
-    }
-
-    /// To the shard. With hardly anyone waiting for an answer the turn is taken on this thread, if
-    /// the shard's own sleeps; with more, the others' requests share the turn for which it wakes.
-    fn bring(&self, input: Input, waiters: usize) -> Result<(), (Input, Rejected)> {
-        if waiters <= FEW_WAITERS { self.shard.bring(input) } else { self.inputs.offer(input) }
     }
 
     fn count_refused(&self, waiter: &Waiter, refused: Refused) {
@@ -445,7 +441,7 @@ impl Threads {
             quarantined: Arc::clone(&host.quarantined),
             replication: host.metrics.clone().map(Replication::new),
             turn: Turn::default(),
-            owed: Vec::new(),
+            owed: Owed::default(),
         };
         let thread = Arc::clone(&host.shard);
         self.spawn("shard", move || thread.run(turns))

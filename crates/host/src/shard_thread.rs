@@ -12,7 +12,8 @@
 //! for. Nothing is left lying: whoever brings something leaves it in the mailbox first, and whoever
 //! was taking a turn meanwhile looks into the mailbox once more after it let go of the lock.
 
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kontiki_multiraft::{Event, Shard};
@@ -28,10 +29,13 @@ pub(crate) enum Input {
     /// Several things happened.
     Events(Vec<Event>),
     /// Somebody wants to look at the shard.
-    Inspect(Box<dyn FnOnce(&Shard) + Send>),
+    Inspect(Look),
     /// Somebody adds a group, or brings one back.
     Edit(Edit),
 }
+
+/// Looks at the shard after a turn, on its own thread.
+pub(crate) type Look = Box<dyn FnOnce(&Shard) + Send>;
 
 /// Changes the shard between two events.
 pub(crate) type Edit = Box<dyn FnOnce(&mut Shard, Moment) + Send>;
@@ -49,13 +53,15 @@ pub(crate) trait TakesTurns {
     fn deadline(&self) -> Option<Moment>;
     /// The time.
     fn now(&self) -> Moment;
-    /// After the last turn.
-    fn end(self);
+    /// After the last turn, which may have panicked: then half of it is done, and the store stops.
+    fn end(self, panicked: bool);
 }
 
 /// See the module.
 pub(crate) struct ShardThread<T = Turns, I = Input> {
     inputs: Arc<Mailbox<I>>,
+    /// Others take turns as well; see [`crate::Transport::sends_within_calls`].
+    is_shared: bool,
     /// Only the thread waits for this lock.
     state: Mutex<State<T>>,
 }
@@ -68,14 +74,22 @@ struct State<T> {
 }
 
 impl<T: TakesTurns, I> ShardThread<T, I> {
-    pub(crate) fn new(inputs: Arc<Mailbox<I>>) -> Self {
+    pub(crate) fn new(inputs: Arc<Mailbox<I>>, is_shared: bool) -> Self {
         let state = State { turns: None, sleeps_until: None };
-        Self { inputs, state: Mutex::new(state) }
+        Self { inputs, is_shared, state: Mutex::new(state) }
     }
 
     /// The thread: until there are no more turns.
     pub(crate) fn run(&self, turns: T) {
         self.lock().turns = Some(turns);
+        let ended = catch_unwind(AssertUnwindSafe(|| self.take_turns()));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = state.turns.take() {
+            turns.end(ended.is_err());
+        }
+    }
+
+    fn take_turns(&self) {
         loop {
             let timeout = self.lock().rest();
             self.inputs.wait(timeout);
@@ -84,11 +98,8 @@ impl<T: TakesTurns, I> ShardThread<T, I> {
             let goes_on = turns.take();
             turns.answer();
             if !goes_on {
-                break;
+                return;
             }
-        }
-        if let Some(turns) = self.lock().turns.take() {
-            turns.end();
         }
     }
 
@@ -97,6 +108,9 @@ impl<T: TakesTurns, I> ShardThread<T, I> {
     /// # Errors
     /// The mailbox is full or closed: nothing happened.
     pub(crate) fn bring(&self, input: I) -> Result<(), (I, Rejected)> {
+        if !self.is_shared {
+            return self.inputs.offer(input);
+        }
         if self.inputs.offer_unheard(input)? {
             self.take_turn();
         }
@@ -104,13 +118,12 @@ impl<T: TakesTurns, I> ShardThread<T, I> {
     }
 
     fn take_turn(&self) {
-        let is_due_sooner = match self.state.try_lock() {
-            Ok(mut state) => state.take_turn(),
-            // Whoever has it looks into the mailbox afterwards.
-            Err(TryLockError::WouldBlock) => return,
-            // The thread is to hear of it as well.
-            Err(TryLockError::Poisoned(_)) => true,
-        };
+        // Whoever has the lock looks into the mailbox afterwards; after a panic the thread ends.
+        let Ok(mut state) = self.state.try_lock() else { return };
+        let unwinding = WakeOnPanic(&self.inputs);
+        let is_due_sooner = state.take_turn();
+        drop(state);
+        drop(unwinding);
         if is_due_sooner {
             self.inputs.wake();
         } else {
@@ -119,7 +132,18 @@ impl<T: TakesTurns, I> ShardThread<T, I> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().expect("no turn panicked: half a turn can not be gone on with")
+        self.state.lock().expect("no turn panicked")
+    }
+}
+
+/// The thread hears of it when a turn panics that it does not take itself.
+struct WakeOnPanic<'a, I>(&'a Mailbox<I>);
+
+impl<I> Drop for WakeOnPanic<'_, I> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.wake();
+        }
     }
 }
 

@@ -22,6 +22,13 @@ pub trait Transport: Send + Sync + 'static {
     /// host then tells the groups, so that they probe instead of filling a window in vain.
     fn send(&self, to: StoreId, class: Class, frame: Bytes) -> bool;
 
+    /// True when `send` takes no lock that somebody may hold who calls the host, as the transport
+    /// itself may when it hands over a frame: then it is also called within such calls, which
+    /// spares a wake-up (design/0008). By default the host's own threads alone call it.
+    fn sends_within_calls(&self) -> bool {
+        false
+    }
+
     /// Open a stream for one snapshot. May block; called from the host's snapshot thread only.
     ///
     /// # Errors

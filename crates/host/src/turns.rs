@@ -21,7 +21,7 @@ use crate::mailbox::Mailbox;
 use crate::metrics::Replication;
 use crate::node_host::Quarantine;
 use crate::outbox::Outbox;
-use crate::shard_thread::{Input, TakesTurns};
+use crate::shard_thread::{Input, Look, TakesTurns};
 use crate::waiters::{Waiter, Waiters};
 
 /// Who waits for which group to halt.
@@ -66,8 +66,14 @@ pub(crate) struct Turns {
     /// What followers hear and leaders wait for, when somebody measures.
     pub(crate) replication: Option<Replication>,
     pub(crate) turn: Turn,
-    /// Effects of which callers have not been told.
-    pub(crate) owed: Vec<Effects>,
+    pub(crate) owed: Owed,
+}
+
+/// What the shard's own thread has still to do, for it calls whoever asked.
+#[derive(Default)]
+pub(crate) struct Owed {
+    effects: Vec<Effects>,
+    looks: Vec<Look>,
 }
 
 impl TakesTurns for Turns {
@@ -83,12 +89,16 @@ impl TakesTurns for Turns {
     }
 
     fn owes(&self) -> bool {
-        !self.owed.is_empty()
+        !self.owed.effects.is_empty() || !self.owed.looks.is_empty()
     }
 
     fn answer(&mut self) {
-        for effects in std::mem::take(&mut self.owed) {
+        let Owed { effects, looks } = std::mem::take(&mut self.owed);
+        for effects in effects {
             self.tell(effects);
+        }
+        for look in looks {
+            look(&self.shard);
         }
     }
 
@@ -100,7 +110,10 @@ impl TakesTurns for Turns {
         self.clock.now()
     }
 
-    fn end(self) {
+    fn end(self, panicked: bool) {
+        if panicked {
+            self.fatal.raise("a turn of the shard panicked".to_owned());
+        }
         self.log.close();
         self.apply.close();
         self.background.close();
@@ -119,15 +132,18 @@ impl Turns {
                         self.on_event(event, turn);
                     }
                 }
-                Input::Inspect(look) => look(&self.shard),
+                Input::Inspect(look) => self.owed.looks.push(look),
                 Input::Edit(edit) => edit(&mut self.shard, turn.now),
             }
         }
         turn.found = found;
-        for event in turn.unreachable.drain(..) {
-            self.shard.on_event(event, turn.now);
-        }
         self.end_turn(turn);
+        if !turn.unreachable.is_empty() {
+            for event in std::mem::take(&mut turn.unreachable) {
+                self.shard.on_event(event, turn.now);
+            }
+            self.end_turn(turn);
+        }
     }
 
     fn on_event(&mut self, event: Event, turn: &mut Turn) {
@@ -182,11 +198,17 @@ impl Turns {
             self.background.push(crate::background::Job::SyncEngine);
         }
         if effects.concerns_callers() {
-            self.owed.push(std::mem::take(effects));
+            self.owed.effects.push(std::mem::take(effects));
         }
     }
 
-    fn tell(&self, effects: Effects) {
+    fn tell(&self, mut effects: Effects) {
+        if self.fatal.is_raised() {
+            // Whoever hopes for the best hears, when the host stops, that nobody knows.
+            effects.accepted.clear();
+            effects.transferred.clear();
+            effects.changed.clear();
+        }
         for (token, refused) in effects.refused {
             if let Some(waiter) = self.waiters.take(token) {
                 if let Some(replication) = &self.replication {

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`id`], [`position`], [`time`], [`entry`], [`membership`], [`change`],
 //! [`message`] (what a Raft group speaks), then [`key`], [`region`], [`region_time`], [`command`],
-//! [`outcome`] (what the store speaks), and [`limits`]. [`slack`] is about memory, [`mutants`] for the
-//! simulator alone.
+//! [`outcome`] (what the store speaks), and [`limits`]. [`slack`] is about memory, [`mutants`] for
+//! the simulator alone.
 
 #![forbid(unsafe_code)]
 

@@ -58,6 +58,8 @@ impl Lanes {
                 host.unreachable(store);
             }
         });
+        // To drop a lane is to wait for its thread: not while everybody who sends waits.
+        let mut replaced = Vec::new();
         let mut ways = self.ways.write().unwrap_or_else(PoisonError::into_inner);
         for (store, address) in stores {
             let known = ways.get(&store).is_some_and(|(at, _)| *at == address);
@@ -67,7 +69,7 @@ impl Lanes {
             let one = BTreeMap::from([(store, address.clone())]);
             match Tcp::start(self.identity, &one, &on_lost) {
                 Ok(tcp) => {
-                    ways.insert(store, (address, Arc::new(tcp)));
+                    replaced.extend(ways.insert(store, (address, Arc::new(tcp))));
                     news = true;
                 }
                 Err(error) => tracing::error!(%store, %error, "no lane to a store"),
@@ -76,6 +78,7 @@ impl Lanes {
         let lines: Vec<String> =
             ways.iter().map(|(store, (address, _))| format!("{} {address}", store.0)).collect();
         drop(ways);
+        drop(replaced);
         if news && let Err(error) = write_durably(&self.book, lines.join("\n").as_bytes()) {
             tracing::warn!(%error, "addresses are not kept");
         }
@@ -100,13 +103,19 @@ impl Lanes {
     }
 
     fn close(&self) {
-        self.ways.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let ways = std::mem::take(&mut *self.ways.write().unwrap_or_else(PoisonError::into_inner));
+        // Outside the lock, as in `learn`.
+        drop(ways);
     }
 }
 
 impl Transport for Lanes {
     fn send(&self, to: StoreId, class: Class, frame: Bytes) -> bool {
         self.way(to).is_some_and(|tcp| tcp.send(to, class, frame))
+    }
+
+    fn sends_within_calls(&self) -> bool {
+        true
     }
 
     fn open_snapshot(&self, to: StoreId, offer: Bytes) -> Result<Box<dyn SnapshotPipe>, String> {

@@ -19,6 +19,7 @@ enum Order {
     Tell,
     /// Be due again after this time, and let the thread say so then.
     Due(Duration),
+    Panic,
     /// Go on when this comes; the other side hears that it waits.
     Hold(SyncSender<()>, Receiver<()>),
 }
@@ -30,6 +31,7 @@ struct Turns {
     due: Option<Moment>,
     owed: usize,
     busy: Arc<AtomicBool>,
+    panicked: Arc<AtomicBool>,
 }
 
 impl TakesTurns for Turns {
@@ -43,6 +45,7 @@ impl TakesTurns for Turns {
             match order {
                 Order::Say => self.said.send(thread::current().id()).expect("heard"),
                 Order::Tell => self.owed += 1,
+                Order::Panic => panic!("as ordered"),
                 Order::Due(after) => self.due = Some(now + after),
                 Order::Hold(waits, until) => {
                     waits.send(()).expect("heard");
@@ -72,7 +75,9 @@ impl TakesTurns for Turns {
         Moment(u64::try_from(self.start.elapsed().as_micros()).expect("not that long"))
     }
 
-    fn end(self) {}
+    fn end(self, panicked: bool) {
+        self.panicked.store(panicked, Ordering::SeqCst);
+    }
 }
 
 struct Fixture {
@@ -80,14 +85,20 @@ struct Fixture {
     inputs: Arc<Mailbox<Order>>,
     said: Receiver<ThreadId>,
     thread: JoinHandle<()>,
+    panicked: Arc<AtomicBool>,
 }
 
 impl Fixture {
-    /// The thread sleeps.
+    /// The thread sleeps; others take turns as well.
     fn start() -> Self {
+        Self::start_shared(true)
+    }
+
+    fn start_shared(is_shared: bool) -> Self {
         let inputs = Arc::new(Mailbox::new(1024));
-        let shard = Arc::new(ShardThread::new(Arc::clone(&inputs)));
+        let shard = Arc::new(ShardThread::new(Arc::clone(&inputs), is_shared));
         let (sender, said) = sync_channel(16);
+        let panicked = Arc::<AtomicBool>::default();
         let turns = Turns {
             inputs: Arc::clone(&inputs),
             start: Instant::now(),
@@ -95,11 +106,12 @@ impl Fixture {
             due: None,
             owed: 0,
             busy: Arc::default(),
+            panicked: Arc::clone(&panicked),
         };
         let runs = Arc::clone(&shard);
         let body = move || runs.run(turns);
         let thread = thread::Builder::new().spawn(body).expect("a thread");
-        let fixture = Self { shard, inputs, said, thread };
+        let fixture = Self { shard, inputs, said, thread, panicked };
         fixture.until_asleep();
         fixture
     }
@@ -122,7 +134,8 @@ impl Fixture {
 
     fn end(self) {
         self.inputs.close();
-        self.thread.join().expect("no panic");
+        self.thread.join().expect("it ends in peace");
+        assert!(!self.panicked.load(Ordering::SeqCst), "a turn panicked");
         assert!(self.shard.bring(Order::Say).is_err_and(|(_, why)| why == Rejected::Closed));
         assert!(self.said.try_recv().is_err(), "more turns than were asked for");
     }
@@ -137,6 +150,37 @@ fn what_comes_while_the_thread_sleeps_is_taken_in_by_whoever_brings_it() {
     fixture.inputs.push(Order::Say);
     assert_eq!(fixture.by_whom(), fixture.thread.thread().id());
     fixture.end();
+}
+
+#[test]
+fn a_transport_that_takes_locks_leaves_all_turns_to_the_thread() {
+    let fixture = Fixture::start_shared(false);
+    fixture.bring(Order::Say);
+    assert_eq!(fixture.by_whom(), fixture.thread.thread().id());
+    fixture.end();
+}
+
+#[test]
+fn a_turn_that_panics_ends_the_thread_whoever_took_it() {
+    for brings in [true, false] {
+        let fixture = Fixture::start();
+        thread::scope(|scope| {
+            let (shard, inputs) = (&fixture.shard, &fixture.inputs);
+            let body = move || {
+                if brings {
+                    drop(shard.bring(Order::Panic));
+                } else {
+                    inputs.push(Order::Panic);
+                }
+            };
+            let other = scope.spawn(body);
+            assert_eq!(other.join().is_err(), brings);
+        });
+        fixture.thread.join().expect("it ends in peace");
+        assert!(fixture.panicked.load(Ordering::SeqCst), "nobody was told");
+        fixture.shard.bring(Order::Say).ok().expect("there is room");
+        assert!(fixture.said.try_recv().is_err(), "a turn after half a turn");
+    }
 }
 
 #[test]

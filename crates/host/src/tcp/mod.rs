@@ -109,6 +109,10 @@ impl Transport for Tcp {
         })
     }
 
+    fn sends_within_calls(&self) -> bool {
+        true
+    }
+
     fn open_snapshot(&self, to: StoreId, offer: Bytes) -> Result<Box<dyn SnapshotPipe>, String> {
         let peer = self.stores.get(&to).ok_or_else(|| format!("{to} is not in this cluster"))?;
         let hello = self.identity.hello(to, Purpose::Snapshot);

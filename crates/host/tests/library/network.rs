@@ -1,12 +1,15 @@
 //! Hosts over TCP, administered from outside: JRaft's CliServiceTest and RouteTableTest.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use kontiki_host::library::{
     CliOptions, CliService, Configuration, Error, Host, HostOptions, Member, Network, NodeOptions,
     RouteTable,
 };
+use kontiki_host::{Class, NodeHost, SnapshotPipe, Transport};
 use kontiki_types::{ClusterId, PeerId, RegionId, StoreId};
 use tempfile::TempDir;
 
@@ -143,4 +146,52 @@ fn operators_of_another_cluster_and_of_closed_stores_are_refused() {
     let refused = CliService::new(other).get_leader(GROUP, &conf).expect_err("another cluster");
     assert!(refused.to_string().contains("this is cluster 1, not 9"), "{refused}");
     host.shutdown();
+}
+
+/// A network of a user's own that holds its lock while it hands frames over.
+struct Locked {
+    hosts: Arc<Mutex<BTreeMap<StoreId, NodeHost>>>,
+    from: StoreId,
+}
+
+impl Transport for Locked {
+    fn send(&self, to: StoreId, _: Class, frame: Bytes) -> bool {
+        let hosts = self.hosts.lock().expect("no panic");
+        hosts.get(&to).is_some_and(|host| host.receive(self.from, frame).is_ok())
+    }
+
+    fn open_snapshot(&self, _: StoreId, _: Bytes) -> Result<Box<dyn SnapshotPipe>, String> {
+        Err("not here".to_owned())
+    }
+}
+
+#[test]
+fn a_transport_may_hold_a_lock_while_it_hands_over() {
+    let shared = Arc::<Mutex<BTreeMap<StoreId, NodeHost>>>::default();
+    let (probe, calls) = Calls::new();
+    let (mut hosts, mut dirs) = (BTreeMap::new(), Vec::new());
+    for store in (1..=3).map(StoreId) {
+        let dir = tempfile::tempdir().expect("made");
+        let network = Locked { hosts: Arc::clone(&shared), from: store };
+        let mut options = HostOptions::new(store, dir.path(), Network::Custom(Arc::new(network)))
+            .with_election_timeout(Duration::from_millis(400));
+        options.log_segment_bytes = 16 * 1024 * 1024;
+        let host = Host::start(options).expect("started");
+        shared.lock().expect("no panic").insert(store, host.node_host().clone());
+        hosts.insert(store, host);
+        dirs.push(dir);
+    }
+    let conf = Configuration::new((1..=3).map(|n| Member::new(StoreId(n), "")));
+    for (&store, host) in &hosts {
+        let machine = Words { store, probe: probe.fresh() };
+        host.create_node(GROUP, NodeOptions::new(conf.clone()), machine).expect("created");
+    }
+    let leader = hosts[&calls.leader()].node(GROUP).expect("it was created");
+    for word in ["one", "two", "three"] {
+        leader.propose(word).wait_timeout(PATIENCE).expect("replicated");
+    }
+    shared.lock().expect("no panic").clear();
+    for host in hosts.values() {
+        host.shutdown();
+    }
 }
