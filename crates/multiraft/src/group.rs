@@ -119,6 +119,8 @@ pub(crate) struct Group {
     pub(crate) noted: Noted,
     /// Bytes of its entries in memory, as the shard counted them last.
     pub(crate) counted_bytes: usize,
+    /// What it has under way, as the shard counted it last.
+    pub(crate) counted_under_way: usize,
     /// The shard watches over the stores it sleeps beside.
     pub(crate) is_watched: bool,
 }
@@ -155,6 +157,7 @@ impl Group {
             asking: None,
             noted: Noted::default(),
             counted_bytes: 0,
+            counted_under_way: 0,
             is_watched: false,
         }
     }

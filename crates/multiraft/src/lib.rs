@@ -38,6 +38,7 @@ mod agenda;
 mod applier;
 mod asking;
 mod cache;
+mod config;
 mod effect;
 mod engine_sync;
 mod event;
@@ -51,9 +52,11 @@ mod shard;
 mod state_machine;
 #[cfg(test)]
 mod tests;
+mod under_way;
 mod watch;
 
 pub use applier::{Applier, OpenSnapshot, Round};
+pub use config::ShardConfig;
 pub use effect::{ApplyTask, Effects, LogTask, Outbound, Refused, TaskSeq, Unknown};
 pub use engine_sync::EngineSyncConfig;
 pub use event::Event;
@@ -62,7 +65,7 @@ pub use group_status::GroupStatus;
 pub use membership::membership_codec;
 pub use quarantined::Quarantined;
 pub use restore::{RestoreError, restore};
-pub use shard::{GroupSpec, Shard, ShardConfig};
+pub use shard::{GroupSpec, Shard};
 pub use state_machine::{
     Committed, CommittedKind, Error, Payload, SnapshotSource, StateMachine, Token,
 };

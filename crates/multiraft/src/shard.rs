@@ -12,50 +12,20 @@ use kontiki_raft::{Batch, Config as RaftConfig, Node, Priority, Restored};
 use kontiki_types::{Message, Moment, PeerId, RegionId, StoreId};
 
 use crate::GroupStatus;
+use crate::ShardConfig;
 use crate::Token;
 use crate::agenda::Agenda;
 use crate::cache::Cache;
 use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
-use crate::engine_sync::{EngineSync, EngineSyncConfig};
+use crate::engine_sync::EngineSync;
 use crate::event::Event;
 use crate::group::{Durability, Group, Records, Revival};
 use crate::quarantined::{KeptOut, Quarantined};
+use crate::under_way::UnderWay;
 use crate::watch::{self, STORES, Watch};
 
 /// Most messages for unknown groups that one turn hands to the driver.
 const UNKNOWN_MAX: usize = 256;
-
-/// Bounds of a shard.
-#[derive(Clone, Debug)]
-pub struct ShardConfig {
-    /// Most bytes of a group handed to the applier and not yet applied; beyond it proposals are
-    /// refused as busy, so a slow engine slows its callers and nothing grows. Default 64 MiB.
-    pub unapplied_bytes_max: usize,
-    /// When to ask for an engine sync, and so for log compaction.
-    pub engine_sync: EngineSyncConfig,
-    /// So many bytes of a group's log stay when the rest is compacted: a follower that was away for
-    /// a moment then needs no snapshot. Where the log is crowded nothing stays but what live
-    /// followers need, as long as it is less than this. Default 16 MiB.
-    pub retain_bytes: usize,
-    /// And of all groups' logs together, each an equal share: a thousand groups must not keep a
-    /// thousand times what one may. Default 64 MiB.
-    pub retain_bytes_all: usize,
-    /// A group's log beyond this is compacted even if a live follower, or one that a snapshot is on
-    /// its way to, still needs it; that follower then gets a snapshot. Default 256 MiB.
-    pub retain_bytes_max: usize,
-    /// Most bytes of entries that all groups together keep in memory when they are durable; older
-    /// ones are read back from the log. What is about to be sent or applied stays beyond it, up to
-    /// sixteen times as much. Default 4 MiB: with what is not at hand, writes are slower.
-    pub cache_bytes_all: usize,
-    /// Tell callers of [`Event::Propose`] when their entry is committed, by
-    /// [`Effects::committed`]. Default: not.
-    pub tell_committed: bool,
-    /// A store that sleeping groups rely on and that is silent for so long is taken to be dead.
-    /// Default 2 s.
-    pub store_timeout: Duration,
-    /// The groups that slept beside it are woken evenly over so long. Default 5 s.
-    pub wake_spread: Duration,
-}
 
 /// What is left of a replica that was destroyed. Until all of it is done no other may come to its
 /// place: after a crash, what the log still knew of it would be taken for the new one's.
@@ -74,23 +44,6 @@ struct Pending {
     groups: Vec<RegionId>,
     /// The destroyed groups that it makes the log forget.
     forgets: Vec<RegionId>,
-}
-
-impl Default for ShardConfig {
-    fn default() -> Self {
-        const MIB: usize = 1024 * 1024;
-        Self {
-            unapplied_bytes_max: 64 * MIB,
-            engine_sync: EngineSyncConfig::default(),
-            retain_bytes: 16 * MIB,
-            retain_bytes_all: 64 * MIB,
-            retain_bytes_max: 256 * MIB,
-            cache_bytes_all: 4 * MIB,
-            tell_committed: false,
-            store_timeout: Duration::from_secs(2),
-            wake_spread: Duration::from_secs(5),
-        }
-    }
 }
 
 /// What a group is born with.
@@ -114,6 +67,7 @@ pub struct Shard {
     quarantined: BTreeMap<RegionId, KeptOut>,
     agenda: Agenda,
     cache: Cache,
+    under_way: UnderWay,
     /// Watches stores for the groups that sleep.
     watch: Watch,
     /// Number of the newest log task.
@@ -150,6 +104,7 @@ impl Shard {
             quarantined: BTreeMap::new(),
             agenda: Agenda::default(),
             cache: Cache::default(),
+            under_way: UnderWay::default(),
             watch,
             task: TaskSeq(0),
             tasks: VecDeque::new(),
@@ -209,6 +164,7 @@ impl Shard {
         if let Some(group) = self.groups.remove(&id) {
             self.agenda.forget(&group);
             self.cache.forget(&group);
+            self.under_way.forget(&group);
             group.destroy(&mut self.early);
             self.fetches.retain(|_, (asker, _)| *asker != id);
             self.watch.wake(id);
@@ -289,12 +245,13 @@ impl Shard {
     pub fn on_event(&mut self, event: Event, now: Moment) {
         match event {
             Event::Propose { group, payload, token, expected_term } => {
-                self.ask(group, token, |g, config, early| {
-                    g.on_propose(payload, token, expected_term, config, early);
+                let bytes_max = self.under_way.bytes_max(&self.config, self.groups.len());
+                self.ask(group, token, |g, early| {
+                    g.on_propose(payload, token, expected_term, bytes_max, early);
                 });
             }
             Event::Read { group, token, mode } => {
-                self.ask(group, token, |g, _, early| g.on_read(token, mode, now, early));
+                self.ask(group, token, |g, early| g.on_read(token, mode, now, early));
             }
             Event::Message { group: STORES, store, message } => {
                 self.watch.heard(store, now);
@@ -342,13 +299,13 @@ impl Shard {
                 }
             }
             Event::Transfer { group, to, token } => {
-                self.ask(group, token, |g, _, early| g.on_transfer(to, token, now, early));
+                self.ask(group, token, |g, early| g.on_transfer(to, token, now, early));
             }
             Event::Change { group, change, token } => {
-                self.ask(group, token, |g, _, early| g.on_change(&change, token, now, early));
+                self.ask(group, token, |g, early| g.on_change(&change, token, now, early));
             }
             Event::Reset { group, membership, token } => {
-                self.ask(group, token, |g, _, early| g.on_reset(membership, token, now, early));
+                self.ask(group, token, |g, early| g.on_reset(membership, token, now, early));
             }
         }
     }
@@ -393,6 +350,7 @@ impl Shard {
             }
             group.drain(task, now, &self.config, &mut self.batch, &mut records, effects);
             self.cache.note(group);
+            self.under_way.note(group);
             if group.is_asleep() != group.is_watched {
                 group.is_watched = group.is_asleep();
                 self.watch.wake(id);
@@ -470,7 +428,9 @@ impl Shard {
     /// As [`Self::with`], for reports that seldom make anything due: `input` says whether this did.
     fn tell(&mut self, id: RegionId, input: impl FnOnce(&mut Group) -> bool) {
         let Some(group) = self.groups.get_mut(&id) else { return };
-        if input(group) {
+        let is_due = input(group);
+        self.under_way.note(group);
+        if is_due {
             self.agenda.note(group, &self.config);
         } else {
             self.agenda.touch(group);
@@ -524,18 +484,13 @@ impl Shard {
     }
 
     /// A caller wants something of a group.
-    fn ask(
-        &mut self,
-        id: RegionId,
-        token: Token,
-        input: impl FnOnce(&mut Group, &ShardConfig, &mut Effects),
-    ) {
+    fn ask(&mut self, id: RegionId, token: Token, input: impl FnOnce(&mut Group, &mut Effects)) {
         match self.groups.get_mut(&id) {
             Some(group) if group.is_halting() => {
                 self.early.refused.push((token, Refused::Halted));
             }
             Some(group) => {
-                input(group, &self.config, &mut self.early);
+                input(group, &mut self.early);
                 self.agenda.note(group, &self.config);
             }
             None => {

@@ -9,19 +9,24 @@ use kontiki_raft::{ChangeError, Priority, ReadError, ReadId, RoleKind, TransferE
 use kontiki_types::{Membership, MembershipChange, Moment, PeerId, ReadMode, StoreId, Term};
 
 use super::{Group, Proposal};
+use crate::Token;
 use crate::effect::{Effects, Refused};
-use crate::{ShardConfig, Token};
 
 impl Group {
+    /// Bytes proposed here or handed to the applier, and not yet applied.
+    pub(crate) fn under_way_bytes(&self) -> usize {
+        self.waiting_bytes + self.unapplied_bytes
+    }
+
     pub(crate) fn on_propose(
         &mut self,
         payload: Bytes,
         token: Token,
         expected_term: Option<Term>,
-        config: &ShardConfig,
+        bytes_max: usize,
         effects: &mut Effects,
     ) {
-        if self.waiting_bytes + self.unapplied_bytes > config.unapplied_bytes_max {
+        if self.under_way_bytes() > bytes_max {
             effects.refused.push((token, Refused::Busy));
         } else {
             self.waiting_bytes += payload.len();

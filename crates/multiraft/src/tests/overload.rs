@@ -14,6 +14,8 @@ use crate::{
 };
 
 const GROUP: RegionId = RegionId(1);
+/// Others beside it.
+const OTHERS: u64 = 3;
 /// Bytes of one proposal, and how many callers there are.
 const PAYLOAD_BYTES: usize = 64 * 1024;
 const CALLERS: u64 = 1000;
@@ -31,19 +33,29 @@ struct Store {
 }
 
 impl Store {
-    fn new() -> Self {
-        let config = ShardConfig { unapplied_bytes_max: UNDER_WAY_MAX, ..ShardConfig::default() };
+    /// Leading so many groups.
+    fn new(config: ShardConfig, groups: u64) -> Self {
+        let (applier, shard) = (Applier::new(), Shard::new(config));
+        let (replied, refused) = (Vec::new(), Vec::new());
+        let mut store = Self { shard, applier, now: Moment::ZERO, written: None, replied, refused };
+        for group in (0..groups).map(|n| RegionId(GROUP.0 + n)) {
+            store.add(group);
+        }
+        // The first turn tells the shard of the deadline that the second one meets.
+        store.turn();
+        store.sync();
+        assert_eq!(store.shard.status(GROUP).map(|status| status.role), Some("leader"));
+        store
+    }
+
+    fn add(&mut self, group: RegionId) {
         let membership = Membership::of_voters(1);
         let (restored, _) =
-            restore(GROUP, None, Position::ZERO, &membership).expect("a first start");
+            restore(group, None, Position::ZERO, &membership).expect("a first start");
         let raft = RaftConfig::new(PeerId(1), 7, membership_codec());
-        let mut applier = Applier::new();
-        applier.add(GROUP, Box::new(Machine::new(membership)));
-        let mut shard = Shard::new(config);
-        let spec = GroupSpec { group: GROUP, raft, restored, durability: Durability::Engine };
-        shard.add_group(spec, Moment::ZERO);
-        let (replied, refused) = (Vec::new(), Vec::new());
-        Self { shard, applier, now: Moment::ZERO, written: None, replied, refused }
+        self.applier.add(group, Box::new(Machine::new(membership)));
+        let spec = GroupSpec { group, raft, restored, durability: Durability::Engine };
+        self.shard.add_group(spec, Moment::ZERO);
     }
 
     /// True when something was done.
@@ -77,9 +89,13 @@ impl Store {
     }
 
     fn propose(&mut self, token: u64) {
+        self.propose_to(GROUP, token);
+    }
+
+    fn propose_to(&mut self, group: RegionId, token: u64) {
         let payload = Bytes::from(vec![7; PAYLOAD_BYTES]);
         let token = Token(token);
-        let event = Event::Propose { group: GROUP, payload, token, expected_term: None };
+        let event = Event::Propose { group, payload, token, expected_term: None };
         self.shard.on_event(event, self.now);
         self.turn();
     }
@@ -87,12 +103,8 @@ impl Store {
 
 #[test]
 fn callers_beyond_what_may_be_under_way_are_refused_as_busy() {
-    let mut store = Store::new();
-    // The first turn tells the shard of the deadline that the second one meets.
-    store.turn();
-    store.sync();
-    assert_eq!(store.shard.status(GROUP).map(|status| status.role), Some("leader"));
-
+    let config = ShardConfig { unapplied_bytes_max: UNDER_WAY_MAX, ..ShardConfig::default() };
+    let mut store = Store::new(config, 1);
     for token in 1..=CALLERS {
         store.propose(token);
     }
@@ -110,4 +122,35 @@ fn callers_beyond_what_may_be_under_way_are_refused_as_busy() {
     store.sync();
     assert_eq!(store.replied.last(), Some(&Token(CALLERS + 1)));
     assert!(store.refused.is_empty(), "{:?}", store.refused);
+}
+
+#[test]
+fn all_groups_share_what_may_be_under_way_and_one_that_is_stuck_keeps_nobody_out() {
+    let config = ShardConfig { unapplied_bytes_all: UNDER_WAY_MAX, ..ShardConfig::default() };
+    let mut store = Store::new(config, 1 + OTHERS);
+    let taken_of = |store: &mut Store, group: u64| {
+        for caller in 0..CALLERS {
+            store.propose_to(RegionId(group), group * CALLERS + caller);
+        }
+        let refused = std::mem::take(&mut store.refused);
+        assert!(refused.iter().all(|(_, why)| *why == Refused::Busy), "{refused:?}");
+        CALLERS - refused.len() as u64
+    };
+    // The first one may have all there is; each of the others its share when it is gone.
+    let all = (UNDER_WAY_MAX / PAYLOAD_BYTES) as u64;
+    let share = all / (1 + OTHERS);
+    let mut taken = taken_of(&mut store, GROUP.0);
+    assert!((all..=all + 2).contains(&taken), "{taken} were taken, {all} may be");
+    for other in (1..=OTHERS).map(|n| GROUP.0 + n) {
+        let its = taken_of(&mut store, other);
+        assert!((share..=share + 1).contains(&its), "{its} were taken, {share} are its share");
+        taken += its;
+    }
+    assert!(store.replied.is_empty(), "nothing is durable: {:?}", store.replied);
+
+    // The disk is back: all of that is done, and there is room for anyone again.
+    store.sync();
+    assert_eq!(store.replied.len() as u64, taken);
+    let again = taken_of(&mut store, GROUP.0 + OTHERS);
+    assert!((all..=all + 2).contains(&again), "{again} were taken, {all} may be");
 }
