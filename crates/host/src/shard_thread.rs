@@ -83,10 +83,13 @@ impl<T: TakesTurns, I> ShardThread<T, I> {
     pub(crate) fn run(&self, turns: T) {
         self.lock().turns = Some(turns);
         let ended = catch_unwind(AssertUnwindSafe(|| self.take_turns()));
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turns) = state.turns.take() {
+        let turns = self.state.lock().unwrap_or_else(PoisonError::into_inner).turns.take();
+        if let Some(turns) = turns {
             turns.end(ended.is_err());
         }
+        // Whoever put something in and waits for an answer learns that nobody will give one.
+        self.inputs.close();
+        self.inputs.drain(&mut Vec::new(), Some(Duration::ZERO));
     }
 
     fn take_turns(&self) {

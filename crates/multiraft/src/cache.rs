@@ -36,6 +36,11 @@ impl Cache {
         self.bytes = self.bytes + cached - before;
     }
 
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// This group is no more.
     pub(crate) fn forget(&mut self, group: &Group) {
         self.bytes -= group.counted_bytes;

@@ -7,8 +7,9 @@ use crate::engine_sync::EngineSyncConfig;
 /// Bounds of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
-    /// Most bytes of a group handed to the applier and not yet applied; beyond it proposals are
-    /// refused as busy, so a slow engine slows its callers and nothing grows. Default 64 MiB.
+    /// Most bytes of a group proposed or handed to the applier, and not yet applied; beyond it
+    /// proposals are refused as busy, so a slow engine slows its callers and nothing grows. Default
+    /// 64 MiB.
     pub unapplied_bytes_max: usize,
     /// And of all groups together: beyond it a group may have no more than an equal share under
     /// way. A thousand groups must not let in a thousand times what one may, and one that is stuck

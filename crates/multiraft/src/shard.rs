@@ -411,6 +411,14 @@ impl Shard {
         self.groups.iter().map(|(id, group)| (*id, group.node()))
     }
 
+    /// What the budgets of all groups count, and what they should: entries in memory, under way.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> [(usize, usize); 2] {
+        let sum = |of: fn(&Group) -> usize| self.groups.values().map(|group| of(group)).sum();
+        let cached = sum(|group| group.node().cached_bytes());
+        [(self.cache.bytes(), cached), (self.under_way.bytes(), sum(Group::under_way_bytes))]
+    }
+
     /// The groups that took something in since the last [`Shard::take_effects`], in order of id,
     /// for checks in simulation.
     pub fn touched(&self) -> BTreeSet<RegionId> {
@@ -491,6 +499,7 @@ impl Shard {
             }
             Some(group) => {
                 input(group, &mut self.early);
+                self.under_way.note(group);
                 self.agenda.note(group, &self.config);
             }
             None => {

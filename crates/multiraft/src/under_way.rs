@@ -12,7 +12,7 @@ use crate::group::Group;
 /// See the module.
 #[derive(Default, Debug)]
 pub(crate) struct UnderWay {
-    /// Of all groups, each as of its last [`UnderWay::note`]: behind by one turn at most.
+    /// Of all groups, each as of its last [`UnderWay::note`].
     bytes: usize,
 }
 
@@ -24,12 +24,19 @@ impl UnderWay {
         self.bytes = self.bytes + now - before;
     }
 
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// This group is no more.
     pub(crate) fn forget(&mut self, group: &Group) {
         self.bytes -= group.counted_under_way;
     }
 
-    /// Beyond how many bytes under way a group takes no more proposals.
+    /// Beyond how many bytes under way a group takes no more proposals; who has none may always
+    /// begin. A share of those that are busy would let in more: each that begins makes it smaller
+    /// only for those after it.
     pub(crate) fn bytes_max(&self, config: &ShardConfig, groups: usize) -> usize {
         let all = config.unapplied_bytes_all;
         let share = if self.bytes > all { all / groups.max(1) } else { usize::MAX };

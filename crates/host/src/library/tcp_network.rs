@@ -111,7 +111,10 @@ impl Lanes {
 
 impl Transport for Lanes {
     fn send(&self, to: StoreId, class: Class, frame: Bytes) -> bool {
-        self.way(to).is_some_and(|tcp| tcp.send(to, class, frame))
+        // Under the lock, which costs no wait: whoever held the last handle of a lane that was
+        // replaced meanwhile would wait for its thread.
+        let ways = self.ways.read().unwrap_or_else(PoisonError::into_inner);
+        ways.get(&to).is_some_and(|(_, tcp)| tcp.send(to, class, frame))
     }
 
     fn sends_within_calls(&self) -> bool {

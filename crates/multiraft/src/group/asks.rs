@@ -13,9 +13,10 @@ use crate::Token;
 use crate::effect::{Effects, Refused};
 
 impl Group {
-    /// Bytes proposed here or handed to the applier, and not yet applied.
+    /// Bytes proposed here or handed to the applier, and not yet applied. Of a halted replica none:
+    /// a state machine that failed reports no more.
     pub(crate) fn under_way_bytes(&self) -> usize {
-        self.waiting_bytes + self.unapplied_bytes
+        if self.is_halted() { 0 } else { self.waiting_bytes + self.unapplied_bytes }
     }
 
     pub(crate) fn on_propose(
@@ -27,7 +28,9 @@ impl Group {
         effects: &mut Effects,
     ) {
         if self.under_way_bytes() > bytes_max {
-            effects.refused.push((token, Refused::Busy));
+            // Whoever is not the leader says so: to come again would help nobody.
+            let leads = self.node.role() == RoleKind::Leader || self.node.is_changing_hands();
+            effects.refused.push((token, if leads { Refused::Busy } else { self.not_leader() }));
         } else {
             self.waiting_bytes += payload.len();
             self.proposals.push(Proposal { payload, token, expected_term });

@@ -116,7 +116,10 @@ impl Group {
         }
         let Some(revival) = self.revival.take() else { return };
         let node = self.node.successor(revival.raft, &revival.at, now);
+        // What the shard knows of it stays: its sums would keep for ever what is not taken off.
         let (noted, is_watched) = (self.noted, self.is_watched);
-        *self = Self { noted, is_watched, ..Self::new(self.id, node, self.durability) };
+        let (counted_bytes, counted_under_way) = (self.counted_bytes, self.counted_under_way);
+        let new = Self::new(self.id, node, self.durability);
+        *self = Self { noted, counted_bytes, counted_under_way, is_watched, ..new };
     }
 }

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use kontiki_raft::Config as RaftConfig;
-use kontiki_types::{Membership, Moment, PeerId, Position, RegionId};
+use kontiki_types::{Membership, Moment, PeerId, Position, RegionId, SnapshotMeta};
 
 use super::machine::Machine;
 use crate::{
-    Applier, Durability, Effects, Event, GroupSpec, Refused, Round, Shard, ShardConfig, TaskSeq,
-    Token, membership_codec, restore,
+    Applier, Durability, Effects, Event, GroupSpec, Refused, Revival, Round, Shard, ShardConfig,
+    TaskSeq, Token, membership_codec, restore,
 };
 
 const GROUP: RegionId = RegionId(1);
@@ -153,4 +153,34 @@ fn all_groups_share_what_may_be_under_way_and_one_that_is_stuck_keeps_nobody_out
     assert_eq!(store.replied.len() as u64, taken);
     let again = taken_of(&mut store, GROUP.0 + OTHERS);
     assert!((all..=all + 2).contains(&again), "{again} were taken, {all} may be");
+}
+
+#[test]
+fn a_replica_that_fails_and_comes_back_leaves_nothing_in_the_sums() {
+    let mut store = Store::new(ShardConfig::default(), 2);
+    for token in 1..=20 {
+        store.propose(token);
+    }
+    store.sync();
+    // Its state machine fails: what is committed from here on is not reported.
+    store.applier.remove(GROUP);
+    store.propose(21);
+    store.sync();
+    store.shard.halt_now(GROUP);
+    store.sync();
+    let [_, under_way] = store.shard.counts();
+    assert_eq!(under_way, (0, 0), "what failed is under way no more");
+    for _ in 0..3 {
+        let membership = Membership::of_voters(1);
+        let at = SnapshotMeta { position: Position::ZERO, membership };
+        let raft = RaftConfig::new(PeerId(1), 7, membership_codec());
+        assert!(store.shard.revive(GROUP, Revival { raft, at }, store.now));
+        store.turn();
+        store.sync();
+        store.shard.halt_now(GROUP);
+        store.sync();
+        for (counted, is) in store.shard.counts() {
+            assert_eq!(counted, is, "the sums have drifted");
+        }
+    }
 }
