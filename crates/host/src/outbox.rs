@@ -1,7 +1,7 @@
 //! From messages to frames: everything one turn says to one store leaves as one frame.
 //!
-//! Used by the shard thread (what may leave at once) and by the log writer (what waited for its
-//! sync). Never blocks.
+//! Used by whoever takes the shard's turn (what may leave at once) and by the log writer (what
+//! waited for its sync). Never blocks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -13,7 +13,8 @@ pub struct ShardConfig {
     pub unapplied_bytes_max: usize,
     /// And of all groups together: beyond it a group may have no more than an equal share under
     /// way. A thousand groups must not let in a thousand times what one may, and one that is stuck
-    /// must not keep the others out. Default 64 MiB, what is kept in memory for it.
+    /// must not keep the others out. Never more than is kept in memory for it, sixteen times
+    /// `cache_bytes_all`. Default 64 MiB.
     pub unapplied_bytes_all: usize,
     /// When to ask for an engine sync, and so for log compaction.
     pub engine_sync: EngineSyncConfig,
@@ -31,8 +32,8 @@ pub struct ShardConfig {
     /// ones are read back from the log. What is about to be sent or applied stays beyond it, up to
     /// sixteen times as much. Default 4 MiB: with what is not at hand, writes are slower.
     pub cache_bytes_all: usize,
-    /// Tell callers of [`Event::Propose`] when their entry is committed, by
-    /// [`Effects::committed`]. Default: not.
+    /// Tell callers of [`crate::Event::Propose`] when their entry is committed, by
+    /// [`crate::Effects::committed`]. Default: not.
     pub tell_committed: bool,
     /// A store that sleeping groups rely on and that is silent for so long is taken to be dead.
     /// Default 2 s.

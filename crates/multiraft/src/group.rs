@@ -27,6 +27,7 @@ use crate::GroupStatus;
 use crate::agenda::Noted;
 use crate::asking::Asking;
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
+use crate::held::Held;
 use crate::members::Members;
 use crate::{Committed, CommittedKind, Payload, ShardConfig, Token};
 
@@ -117,10 +118,8 @@ pub(crate) struct Group {
     /// Until an heir has its vote.
     asking: Option<Asking>,
     pub(crate) noted: Noted,
-    /// Bytes of its entries in memory, as the shard counted them last.
-    pub(crate) counted_bytes: usize,
-    /// What it has under way, as the shard counted it last.
-    pub(crate) counted_under_way: usize,
+    /// What it holds, as the shard counted it last.
+    pub(crate) counted: Held,
     /// The shard watches over the stores it sleeps beside.
     pub(crate) is_watched: bool,
 }
@@ -156,8 +155,7 @@ impl Group {
             revival: None,
             asking: None,
             noted: Noted::default(),
-            counted_bytes: 0,
-            counted_under_way: 0,
+            counted: Held::default(),
             is_watched: false,
         }
     }

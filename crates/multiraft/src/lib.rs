@@ -44,6 +44,7 @@ mod engine_sync;
 mod event;
 mod group;
 mod group_status;
+mod held;
 mod members;
 mod membership;
 mod quarantined;
@@ -52,7 +53,6 @@ mod shard;
 mod state_machine;
 #[cfg(test)]
 mod tests;
-mod under_way;
 mod watch;
 
 pub use applier::{Applier, OpenSnapshot, Round};

@@ -20,8 +20,8 @@ use crate::effect::{ApplyTask, Effects, LogTask, Refused, TaskSeq, Unknown};
 use crate::engine_sync::EngineSync;
 use crate::event::Event;
 use crate::group::{Durability, Group, Records, Revival};
+use crate::held::Held;
 use crate::quarantined::{KeptOut, Quarantined};
-use crate::under_way::UnderWay;
 use crate::watch::{self, STORES, Watch};
 
 /// Most messages for unknown groups that one turn hands to the driver.
@@ -66,8 +66,9 @@ pub struct Shard {
     /// Replicas that take no part, whatever is said to them.
     quarantined: BTreeMap<RegionId, KeptOut>,
     agenda: Agenda,
+    /// What all groups hold.
+    held: Held,
     cache: Cache,
-    under_way: UnderWay,
     /// Watches stores for the groups that sleep.
     watch: Watch,
     /// Number of the newest log task.
@@ -103,8 +104,8 @@ impl Shard {
             groups: BTreeMap::new(),
             quarantined: BTreeMap::new(),
             agenda: Agenda::default(),
+            held: Held::default(),
             cache: Cache::default(),
-            under_way: UnderWay::default(),
             watch,
             task: TaskSeq(0),
             tasks: VecDeque::new(),
@@ -129,7 +130,7 @@ impl Shard {
         let group = Group::new(id, Node::new(spec.raft, spec.restored, now), spec.durability);
         let mut group = Box::new(group);
         self.agenda.note(&mut group, &self.config);
-        self.cache.note(&mut group);
+        self.held.note(&mut group);
         let before = self.groups.insert(id, group);
         assert!(before.is_none(), "{id} is here already");
     }
@@ -163,8 +164,7 @@ impl Shard {
     pub fn destroy_group(&mut self, id: RegionId) -> bool {
         if let Some(group) = self.groups.remove(&id) {
             self.agenda.forget(&group);
-            self.cache.forget(&group);
-            self.under_way.forget(&group);
+            self.held.forget(&group);
             group.destroy(&mut self.early);
             self.fetches.retain(|_, (asker, _)| *asker != id);
             self.watch.wake(id);
@@ -245,7 +245,7 @@ impl Shard {
     pub fn on_event(&mut self, event: Event, now: Moment) {
         match event {
             Event::Propose { group, payload, token, expected_term } => {
-                let bytes_max = self.under_way.bytes_max(&self.config, self.groups.len());
+                let bytes_max = self.held.under_way_max(&self.config, self.groups.len());
                 self.ask(group, token, |g, early| {
                     g.on_propose(payload, token, expected_term, bytes_max, early);
                 });
@@ -349,8 +349,7 @@ impl Shard {
                 continue;
             }
             group.drain(task, now, &self.config, &mut self.batch, &mut records, effects);
-            self.cache.note(group);
-            self.under_way.note(group);
+            self.held.note(group);
             if group.is_asleep() != group.is_watched {
                 group.is_watched = group.is_asleep();
                 self.watch.wake(id);
@@ -361,7 +360,7 @@ impl Shard {
             self.agenda.plan_visit(group);
         }
         self.agenda.reuse(dirty);
-        self.cache.hold(self.config.cache_bytes_all, &mut self.groups);
+        self.cache.hold(self.config.cache_bytes_all, &mut self.held, &mut self.groups);
         for (group, fetch) in &mut effects.fetch {
             self.tickets += 1;
             self.fetches.insert(self.tickets, (*group, fetch.ticket));
@@ -411,12 +410,11 @@ impl Shard {
         self.groups.iter().map(|(id, group)| (*id, group.node()))
     }
 
-    /// What the budgets of all groups count, and what they should: entries in memory, under way.
+    /// What all groups hold as it was counted, and as it is.
     #[cfg(test)]
-    pub(crate) fn counts(&self) -> [(usize, usize); 2] {
-        let sum = |of: fn(&Group) -> usize| self.groups.values().map(|group| of(group)).sum();
-        let cached = sum(|group| group.node().cached_bytes());
-        [(self.cache.bytes(), cached), (self.under_way.bytes(), sum(Group::under_way_bytes))]
+    pub(crate) fn held(&self) -> (Held, Held) {
+        let sum = |of: fn(&Held) -> usize| self.groups.values().map(|g| of(&g.held())).sum();
+        (self.held, Held { cached: sum(|held| held.cached), under_way: sum(|held| held.under_way) })
     }
 
     /// The groups that took something in since the last [`Shard::take_effects`], in order of id,
@@ -437,7 +435,7 @@ impl Shard {
     fn tell(&mut self, id: RegionId, input: impl FnOnce(&mut Group) -> bool) {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let is_due = input(group);
-        self.under_way.note(group);
+        self.held.note(group);
         if is_due {
             self.agenda.note(group, &self.config);
         } else {
@@ -499,7 +497,7 @@ impl Shard {
             }
             Some(group) => {
                 input(group, &mut self.early);
-                self.under_way.note(group);
+                self.held.note(group);
                 self.agenda.note(group, &self.config);
             }
             None => {

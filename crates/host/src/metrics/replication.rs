@@ -1,4 +1,4 @@
-//! How long replication and elections take, as the shard thread sees messages leave and arrive.
+//! How long replication and elections take, as the shard's turns see messages leave and arrive.
 //!
 //! One append to each follower is timed at once, as a sample: its entries are acknowledged by the
 //! first answer that covers them. The Raft core is not asked and knows nothing of it.

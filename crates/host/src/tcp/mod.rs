@@ -1,8 +1,9 @@
 //! Frames to other stores over plain TCP: one connection per store and class.
 //!
 //! The way of a frame costs no task and no thread on the sender's side: whoever has something to
-//! say (the shard thread, the log writer) writes to the socket itself, without waiting. What the
-//! socket does not take at once waits in a bounded backlog, which a thread of the lane sends on.
+//! say (whoever takes the shard's turn, the log writer) writes to the socket itself, without
+//! waiting. What the socket does not take at once waits in a bounded backlog, which a thread of the
+//! lane sends on.
 //! On the other side one thread per connection reads frames and hands them to the host.
 //!
 //! ```text

@@ -11,12 +11,15 @@ use kontiki_types::{Membership, MembershipChange, Moment, PeerId, ReadMode, Stor
 use super::{Group, Proposal};
 use crate::Token;
 use crate::effect::{Effects, Refused};
+use crate::held::Held;
 
 impl Group {
-    /// Bytes proposed here or handed to the applier, and not yet applied. Of a halted replica none:
-    /// a state machine that failed reports no more.
-    pub(crate) fn under_way_bytes(&self) -> usize {
-        if self.is_halted() { 0 } else { self.waiting_bytes + self.unapplied_bytes }
+    /// What it holds in memory. A halted replica has nothing under way: a state machine that failed
+    /// reports no more.
+    pub(crate) fn held(&self) -> Held {
+        let under_way =
+            if self.is_halted() { 0 } else { self.waiting_bytes + self.unapplied_bytes };
+        Held { cached: self.node.cached_bytes(), under_way }
     }
 
     pub(crate) fn on_propose(
@@ -27,7 +30,7 @@ impl Group {
         bytes_max: usize,
         effects: &mut Effects,
     ) {
-        if self.under_way_bytes() > bytes_max {
+        if self.held().under_way > bytes_max {
             // Whoever is not the leader says so: to come again would help nobody.
             let leads = self.node.role() == RoleKind::Leader || self.node.is_changing_hands();
             effects.refused.push((token, if leads { Refused::Busy } else { self.not_leader() }));

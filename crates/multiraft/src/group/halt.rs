@@ -117,9 +117,8 @@ impl Group {
         let Some(revival) = self.revival.take() else { return };
         let node = self.node.successor(revival.raft, &revival.at, now);
         // What the shard knows of it stays: its sums would keep for ever what is not taken off.
-        let (noted, is_watched) = (self.noted, self.is_watched);
-        let (counted_bytes, counted_under_way) = (self.counted_bytes, self.counted_under_way);
+        let (noted, counted, is_watched) = (self.noted, self.counted, self.is_watched);
         let new = Self::new(self.id, node, self.durability);
-        *self = Self { noted, counted_bytes, counted_under_way, is_watched, ..new };
+        *self = Self { noted, counted, is_watched, ..new };
     }
 }

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use kontiki_raft::Config as RaftConfig;
-use kontiki_types::{Membership, Moment, PeerId, Position, RegionId, SnapshotMeta};
+use kontiki_types::{Membership, Moment, PeerId, Position, RegionId, SnapshotMeta, StoreId};
 
 use super::machine::Machine;
+use super::stores::{self, Stores};
 use crate::{
     Applier, Durability, Effects, Event, GroupSpec, Refused, Revival, Round, Shard, ShardConfig,
     TaskSeq, Token, membership_codec, restore,
@@ -168,8 +169,8 @@ fn a_replica_that_fails_and_comes_back_leaves_nothing_in_the_sums() {
     store.sync();
     store.shard.halt_now(GROUP);
     store.sync();
-    let [_, under_way] = store.shard.counts();
-    assert_eq!(under_way, (0, 0), "what failed is under way no more");
+    let (counted, is) = store.shard.held();
+    assert_eq!((counted.under_way, is.under_way), (0, 0), "what failed is under way no more");
     for _ in 0..3 {
         let membership = Membership::of_voters(1);
         let at = SnapshotMeta { position: Position::ZERO, membership };
@@ -179,8 +180,26 @@ fn a_replica_that_fails_and_comes_back_leaves_nothing_in_the_sums() {
         store.sync();
         store.shard.halt_now(GROUP);
         store.sync();
-        for (counted, is) in store.shard.counts() {
-            assert_eq!(counted, is, "the sums have drifted");
-        }
+        let (counted, is) = store.shard.held();
+        assert_eq!(counted, is, "the sums have drifted");
     }
+}
+
+#[test]
+fn a_full_follower_names_the_leader() {
+    // Whoever has something under way takes nothing more.
+    let config = ShardConfig { unapplied_bytes_max: 0, ..ShardConfig::default() };
+    let mut stores = Stores::led_within(&config, 3, 0);
+    let now = stores.now;
+    let follower = &mut stores.store(2).shard;
+    for token in [1, 2].map(Token) {
+        let payload = Bytes::from_static(b"x");
+        let event = Event::Propose { group: stores::GROUP, payload, token, expected_term: None };
+        follower.on_event(event, now);
+    }
+    let mut effects = Effects::default();
+    follower.take_effects(now, &mut effects);
+    effects.refused.sort_by_key(|(token, _)| *token);
+    let elsewhere = Refused::NotLeader { leader: Some((PeerId(1), StoreId(1))) };
+    assert_eq!(effects.refused, [(Token(1), elsewhere), (Token(2), elsewhere)]);
 }
