@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use kontiki_multiraft::ShardConfig;
 use kontiki_testkit::Rng;
 use kontiki_types::StoreId;
 
@@ -125,6 +126,8 @@ pub struct StoreOptions {
     pub cache_bytes: usize,
     /// And that all replicas of a store keep together.
     pub cache_bytes_all: usize,
+    /// Bytes that all replicas of a store may have under way together.
+    pub unapplied_bytes_all: usize,
     /// Applied bytes between engine syncs, which compact the log.
     pub sync_engine_every_bytes: usize,
     /// How long nothing is applied before an engine sync that is due earlier.
@@ -208,6 +211,7 @@ impl Options {
         options.network = options.network.healed();
         options.store.election_timeout = millis(300);
         options.store.sync_mean = millis(1);
+        options.store.unapplied_bytes_all = ShardConfig::default().unapplied_bytes_all;
         options
     }
 
@@ -380,6 +384,7 @@ impl StoreOptions {
             inflight_messages: *rng.pick(&[2, 16, 256]),
             append_bytes: *rng.pick(&[300, 4_000, 1_000_000]),
             cache_bytes: *rng.fork("cache").pick(&[0, 500, 5_000, 1_000_000]),
+            unapplied_bytes_all: *rng.fork("under way").pick(&[200, 2_000, 64 << 20]),
             cache_bytes_all: *rng.fork("cache of all").pick(&[1_000, 10_000, 20_000_000]),
             sync_engine_every_bytes: *rng.pick(&[2_000, 20_000, 1_000_000]),
             engine_rest: millis(*rng.fork("engine rest").pick(&[20, 500, 10_000])),

@@ -272,6 +272,7 @@ impl Machine {
             retain_bytes: options.retain_bytes,
             retain_bytes_max: options.retain_bytes_max,
             cache_bytes_all: options.cache_bytes_all,
+            unapplied_bytes_all: options.unapplied_bytes_all,
             ..ShardConfig::default()
         });
         let now = self.clock.local(env.now);
