@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// Processes, each with a replica of every group
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     replicas: u64,
+    /// Least milliseconds of a sync: as on a slower disk than this one
+    #[arg(long, default_value_t = 0)]
+    sync_ms: u64,
     /// Measured seconds of each run
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
@@ -70,7 +73,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         }
         for groups in order {
             let nodes = usize::try_from(args.replicas)?;
-            let mut cluster = Cluster::start(&dir.join("groups"), nodes, groups).await?;
+            let mut cluster =
+                Cluster::start(&dir.join("groups"), nodes, groups, args.sync_ms).await?;
             cluster.place(Place::Gather).await?;
             let load = |payload, callers| Load {
                 op: Op::Put,

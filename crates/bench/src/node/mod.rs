@@ -8,12 +8,14 @@
 //! | file | about |
 //! |---|---|
 //! | [`machine`], [`rows`] | the map |
+//! | [`slow_disk`] | a disk that takes its time to sync |
 //! | [`transport`] | frames over plain TCP |
 //! | [`callers`] | the closed loop of callers in this process |
 
 mod callers;
 mod machine;
 mod rows;
+mod slow_disk;
 mod transport;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use tokio::net::TcpListener;
 use crate::workload::Op;
 use callers::Callers;
 use machine::Machine;
+use slow_disk::SlowDisk;
 
 /// Between the heartbeats of a leader.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -63,6 +66,9 @@ pub(crate) struct Args {
     /// Where its log lies
     #[arg(long)]
     dir: PathBuf,
+    /// Least milliseconds of a sync of its log
+    #[arg(long, default_value_t = 0)]
+    sync_ms: u64,
 }
 
 /// What a parent asks.
@@ -177,6 +183,7 @@ impl Node {
             succession: None,
         };
         let disk = RealDisk::open(&args.dir.join("log"))?;
+        let disk = SlowDisk { disk, sync_min: Duration::from_millis(args.sync_ms) };
         let log = kontiki_log::Config::new(args.id);
         let transport = Arc::new(transport::start(id, &args.nodes)?);
         let groups = machines.iter().map(hosted).collect();

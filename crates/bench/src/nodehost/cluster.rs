@@ -36,11 +36,17 @@ struct Node {
 }
 
 impl Cluster {
-    /// Starts this many nodes in an empty directory, and waits until every group has a leader.
+    /// Starts this many nodes in an empty directory, and waits until every group has a leader. A
+    /// sync of a log takes at least `sync_ms` milliseconds.
     ///
     /// # Errors
     /// When a node ends, or a group has no leader in time.
-    pub(crate) async fn start(dir: &Path, nodes: usize, groups: u64) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        dir: &Path,
+        nodes: usize,
+        groups: u64,
+        sync_ms: u64,
+    ) -> anyhow::Result<Self> {
         let _ = std::fs::remove_dir_all(dir);
         std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
         let addresses = free_addresses(2 * nodes)?;
@@ -50,7 +56,8 @@ impl Cluster {
             let mut command = Command::new(std::env::current_exe()?);
             command
                 .args(["node", "--id", &id.to_string(), "--nodes", &nodes.join(",")])
-                .args(["--control", control, "--groups", &groups.to_string(), "--dir"])
+                .args(["--control", control, "--groups", &groups.to_string()])
+                .args(["--sync-ms", &sync_ms.to_string(), "--dir"])
                 .arg(dir.join(id.to_string()))
                 .env(PURGE_DELAY.0, PURGE_DELAY.1);
             let log = dir.join(format!("{id}.log"));

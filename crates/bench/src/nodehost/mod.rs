@@ -122,7 +122,7 @@ async fn pass(
     dir: &Path,
 ) -> anyhow::Result<Vec<WideRow>> {
     let mut contender = match dragonboat {
-        None => Contender::Ours(Cluster::start(&dir.join("kontiki"), 3, groups).await?),
+        None => Contender::Ours(Cluster::start(&dir.join("kontiki"), 3, groups, 0).await?),
         Some(program) => {
             let dir = dir.join("dragonboat");
             Contender::Theirs(Dragonboat::start(program, &dir, groups).await?)
