@@ -38,8 +38,54 @@ impl Fatal {
         }
     }
 
+    /// While this lives, a panic of the thread is a failure like any other: the others would wait
+    /// for it for ever.
+    pub(crate) fn watch(&self, thread: &str) -> Watched {
+        Watched { fatal: self.clone(), thread: thread.to_owned() }
+    }
+
     /// No more acknowledgements.
     pub(crate) fn is_raised(&self) -> bool {
         self.inner.raised.load(Ordering::SeqCst)
+    }
+}
+
+/// See [`Fatal::watch`].
+pub(crate) struct Watched {
+    fatal: Fatal,
+    thread: String,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fatal.raise(format!("the thread `{}` panicked", self.thread));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_watched_thread_is_the_cause_and_its_end_is_none() {
+        let (sender, receiver) = sync_channel(1);
+        let fatal = Fatal::new(Box::new(move |cause| sender.send(cause).expect("heard")));
+        let watched = fatal.watch("calm");
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(watched));
+        });
+        assert!(!fatal.is_raised());
+        let watched = fatal.watch("log");
+        let thread = std::thread::Builder::new().spawn(move || {
+            let _watched = watched;
+            panic!("on purpose");
+        });
+        assert!(thread.expect("it runs").join().is_err());
+        assert!(fatal.is_raised());
+        assert_eq!(receiver.recv().as_deref(), Ok("the thread `log` panicked"));
     }
 }

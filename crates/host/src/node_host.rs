@@ -223,7 +223,7 @@ impl NodeHost {
             comings,
             threads: Arc::default(),
         };
-        let mut threads = Threads::default();
+        let mut threads = Threads { handles: Vec::new(), fatal: host.fatal.clone() };
         let outbox = Outbox::new(Arc::clone(&options.transport));
         let writer = LogWriter {
             log,
@@ -256,7 +256,7 @@ impl NodeHost {
         threads.spawn_shard(shard, outbox, options.on_notice, &host)?;
         threads.spawn_background(options.sync_engine, &host)?;
         threads.spawn_snapshots(snapshots, options.transport, &host)?;
-        *host.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads.0;
+        *host.threads.lock().unwrap_or_else(PoisonError::into_inner) = threads.handles;
         Ok(host)
     }
 
@@ -399,13 +399,20 @@ impl NodeHost {
     }
 }
 
-/// Named threads.
-#[derive(Default)]
-struct Threads(Vec<JoinHandle<()>>);
+/// Named threads, whose panics are fatal.
+struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    fatal: Fatal,
+}
 
 impl Threads {
     fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-        self.0.push(std::thread::Builder::new().name(name.to_owned()).spawn(body)?);
+        let watched = self.fatal.watch(name);
+        let body = move || {
+            let _watched = watched;
+            body();
+        };
+        self.handles.push(std::thread::Builder::new().name(name.to_owned()).spawn(body)?);
         Ok(())
     }
 

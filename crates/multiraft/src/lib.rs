@@ -64,7 +64,7 @@ pub use group::{Durability, Revival};
 pub use group_status::GroupStatus;
 pub use membership::membership_codec;
 pub use quarantined::Quarantined;
-pub use restore::{RestoreError, restore};
+pub use restore::{RestoreError, may_restore, restore};
 pub use shard::{GroupSpec, Shard};
 pub use state_machine::{
     Committed, CommittedKind, Error, Payload, SnapshotSource, StateMachine, Token,

@@ -54,6 +54,27 @@ pub enum RestoreError {
     },
 }
 
+/// Whether log and engine of one group can be brought together. Changes nothing.
+///
+/// # Errors
+/// As [`restore()`].
+pub fn may_restore(
+    group: RegionId,
+    log: Option<&LogGroup>,
+    applied: Position,
+) -> Result<(), RestoreError> {
+    match log {
+        Some(LogGroup::Quarantined { why }) => {
+            Err(RestoreError::Quarantined { group, why: why.clone() })
+        }
+        Some(LogGroup::Whole { snapshot, .. }) if applied.index < snapshot.position.index => {
+            Err(RestoreError::EngineBehind { group, applied, start: snapshot.position })
+        }
+        None if applied != Position::ZERO => Err(RestoreError::LogMissing { group, applied }),
+        Some(LogGroup::Whole { .. }) | None => Ok(()),
+    }
+}
+
 /// Bring log and engine of one group together. The records must be logged and durable before the
 /// group says anything.
 ///
@@ -65,18 +86,11 @@ pub fn restore(
     applied: Position,
     membership: &Membership,
 ) -> Result<(Restored, Vec<Record>), RestoreError> {
-    let (hard_state, snapshot, entries) = match log {
-        Some(LogGroup::Quarantined { why }) => {
-            return Err(RestoreError::Quarantined { group, why });
-        }
-        Some(LogGroup::Whole { hard_state, snapshot, entries }) => (hard_state, snapshot, entries),
-        None if applied == Position::ZERO => return Ok(first_start(group, membership)),
-        None => return Err(RestoreError::LogMissing { group, applied }),
+    may_restore(group, log.as_ref(), applied)?;
+    let Some(LogGroup::Whole { hard_state, snapshot, entries }) = log else {
+        return Ok(first_start(group, membership));
     };
     let start = snapshot.position;
-    if applied.index < start.index {
-        return Err(RestoreError::EngineBehind { group, applied, start });
-    }
     let holds_applied = if applied.index == start.index {
         true
     } else {

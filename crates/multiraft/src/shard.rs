@@ -171,11 +171,25 @@ impl Shard {
         } else if self.quarantined.remove(&id).is_none() {
             return false;
         }
+        self.bury(id);
+        true
+    }
+
+    /// As [`Shard::destroy_group`], of a group that is only in the log: nobody may, or wanted to,
+    /// bring its replica to life.
+    ///
+    /// # Panics
+    /// When the shard has it.
+    pub fn forget_group(&mut self, id: RegionId) {
+        assert!(self.is_free(id), "{id} is here, or leaving");
+        self.bury(id);
+    }
+
+    fn bury(&mut self, id: RegionId) {
         self.records.push(Record::Forget { group: id });
         self.forgets.push(id);
         self.leaving.insert(id, Leaving::default());
         self.early.apply.push(ApplyTask::Destroy { group: id });
-        true
     }
 
     /// Keep the place of a replica whose log is damaged. It may have voted and acknowledged what it

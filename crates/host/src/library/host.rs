@@ -5,6 +5,7 @@
 //!         /log/               the shared log of all groups
 //!         /spool/             snapshots on their way in
 //!         /snapshots/<group>/ snapshots of each group
+//!         /destroyed/<group>  numbers of replicas that are no more
 //! ```
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use kontiki_types::{ClusterId, Membership, PeerId, RegionId, StoreId};
 use super::adapter::Adapter;
 use super::cli;
 use super::configuration::Member;
+use super::destroy::Destroyed;
 use super::error::Error;
 use super::node::Node;
 use super::options::{HostOptions, Network, NodeOptions};
@@ -60,12 +62,13 @@ pub(super) struct Inner {
     nodes: Mutex<BTreeMap<GroupId, Hosted>>,
     /// Held while a node is made, ended or recovered: one after the other.
     changing: Mutex<()>,
+    pub(super) destroyed: Destroyed,
     has_failed: AtomicBool,
     cause: Mutex<Option<String>>,
 }
 
 /// A node of the host, running or not.
-struct Hosted {
+pub(super) struct Hosted {
     replica: Arc<Replica>,
     /// As of the beginning of its log.
     beginning: Membership,
@@ -133,6 +136,7 @@ impl Host {
             network.attach(options.store, node_host.clone());
         }
         let inner = Arc::new(Inner {
+            destroyed: Destroyed::within(&options.data_dir),
             options,
             node_host,
             shared,
@@ -199,11 +203,14 @@ impl Host {
         machine: impl StateMachine,
     ) -> Result<Node, Error> {
         self.0.check()?;
-        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.0.change();
         if self.0.replica(group).is_some() {
             return self.bring_back(group, Box::new(machine), Some(&Error::ShutDown));
         }
         let peer = self.peer_of(group, &options)?;
+        if self.0.destroyed.holds(group, peer)? {
+            return Err(Error::Invalid(format!("{peer} was destroyed here: take another number")));
+        }
         let NodeOptions { initial_conf, snapshot_interval, priorities, .. } = options;
         self.0.learn(initial_conf.members());
         let files = SnapshotFiles::open(self.0.snapshot_dir(group))
@@ -284,7 +291,7 @@ impl Host {
     /// Shut down every node, then the host. Leaders hand over first, all at once. Blocks until the
     /// threads have ended.
     pub fn shutdown(&self) {
-        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.0.change();
         if !self.0.has_failed.load(Ordering::SeqCst) {
             self.0.node_host.halt_all(&self.groups());
         }
@@ -310,7 +317,7 @@ impl Host {
 
     /// See [`Node::shutdown`].
     pub(super) fn shut_down_node(&self, group: GroupId) {
-        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.0.change();
         let Some(replica) = self.0.replica(group) else { return };
         if replica.ended().is_none() {
             self.0.node_host.halt(group);
@@ -326,7 +333,7 @@ impl Host {
         machine: Box<dyn StateMachine>,
     ) -> Result<(), Error> {
         self.0.check()?;
-        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.0.change();
         self.bring_back(group, machine, None).map(|_| ())
     }
 
@@ -417,7 +424,12 @@ impl Inner {
         drop(spawned);
     }
 
-    fn replica(&self, group: GroupId) -> Option<Arc<Replica>> {
+    /// Nodes are made, ended and recovered one after the other.
+    pub(super) fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn replica(&self, group: GroupId) -> Option<Arc<Replica>> {
         self.lock_nodes().get(&group).map(|hosted| Arc::clone(&hosted.replica))
     }
 
@@ -471,11 +483,11 @@ impl Inner {
         raft
     }
 
-    fn snapshot_dir(&self, group: GroupId) -> PathBuf {
+    pub(super) fn snapshot_dir(&self, group: GroupId) -> PathBuf {
         self.options.data_dir.join("snapshots").join(group.0.to_string())
     }
 
-    fn lock_nodes(&self) -> MutexGuard<'_, BTreeMap<GroupId, Hosted>> {
+    pub(super) fn lock_nodes(&self) -> MutexGuard<'_, BTreeMap<GroupId, Hosted>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,6 +21,7 @@ mod guide {}
 mod adapter;
 mod cli;
 mod configuration;
+mod destroy;
 mod entries;
 mod error;
 mod handle;

@@ -4,14 +4,15 @@
 //! else that reaches the group; and the shard thread passes it on to the apply worker, so it stands
 //! in order with what the group had to apply before and after.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kontiki_log::{Group as LogGroup, Recovered};
 use kontiki_multiraft::{
-    Durability, Event, GroupSpec, RestoreError, Revival, StateMachine, Token, restore,
+    Durability, Event, GroupSpec, RestoreError, Revival, StateMachine, Token, may_restore, restore,
 };
 use kontiki_raft::{Config as RaftConfig, Fetch};
 use kontiki_types::{Index, Membership, MembershipChange, Moment, Position, RegionId, Term};
@@ -28,24 +29,52 @@ use crate::waiters::{ChangeDone, ProposeDone, Waiter, Waiters};
 
 /// What the host keeps for groups that come and go, and for those who watch over them.
 pub(super) struct Comings {
-    /// Groups that the log knows and nobody has claimed.
-    unclaimed: Mutex<Recovered>,
+    unclaimed: Mutex<Unclaimed>,
     /// Who waits for which group to halt.
     pub(super) halts: Halts,
 }
 
+/// Groups that the log knows and nobody has claimed.
+struct Unclaimed {
+    recovered: Recovered,
+    /// These were destroyed: what cannot be read of the log is of no account for them.
+    forgotten: BTreeSet<RegionId>,
+}
+
+impl Unclaimed {
+    /// Take one out if it can take part from where its state machine stands.
+    fn claim(&mut self, id: RegionId, at: Position) -> Result<Option<LogGroup>, RestoreError> {
+        if self.forgotten.contains(&id) {
+            may_restore(id, None, at)?;
+            self.forgotten.remove(&id);
+            return Ok(None);
+        }
+        let is_known = self.recovered.groups.contains_key(&id);
+        let found = self.recovered.take(id);
+        if let Err(error) = may_restore(id, found.as_ref(), at) {
+            // Whoever asks again is told the same.
+            self.recovered.groups.extend(found.filter(|_| is_known).map(|found| (id, found)));
+            return Err(error);
+        }
+        Ok(found)
+    }
+}
+
 impl Comings {
     pub(super) fn of(recovered: Recovered) -> Self {
-        Self { unclaimed: Mutex::new(recovered), halts: Halts::default() }
+        let unclaimed = Unclaimed { recovered, forgotten: BTreeSet::new() };
+        Self { unclaimed: Mutex::new(unclaimed), halts: Halts::default() }
     }
 
-    fn recovered(&self) -> MutexGuard<'_, Recovered> {
+    fn unclaimed(&self) -> MutexGuard<'_, Unclaimed> {
         self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How long a group may take to finish what it had under way.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks at whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A group that joins a host at work.
 pub struct JoiningGroup {
@@ -70,7 +99,7 @@ impl NodeHost {
     /// The replica could break a promise it made before: nothing was added.
     pub fn join(&self, joining: JoiningGroup) -> Result<(), RestoreError> {
         let JoiningGroup { group, raft, machine, applied, membership, durability } = joining;
-        let found = self.comings.recovered().take(group);
+        let found = self.comings.unclaimed().claim(group, applied)?;
         let (restored, records) = restore(group, found, applied, &membership)?;
         let apply = self.apply.clone();
         self.inputs.push(Input::Edit(Box::new(move |shard, now| {
@@ -82,14 +111,14 @@ impl NodeHost {
 
     /// Groups that the log knows and nobody has claimed.
     pub fn unclaimed(&self) -> Vec<RegionId> {
-        let recovered = self.comings.recovered();
-        recovered.groups.keys().copied().collect()
+        let unclaimed = self.comings.unclaimed();
+        unclaimed.recovered.groups.keys().copied().collect()
     }
 
     /// The membership at the beginning of a group's log that nobody has claimed.
     pub fn logged_membership(&self, group: RegionId) -> Option<Membership> {
-        let recovered = self.comings.recovered();
-        match recovered.groups.get(&group)? {
+        let unclaimed = self.comings.unclaimed();
+        match unclaimed.recovered.groups.get(&group)? {
             LogGroup::Whole { snapshot, .. } => Some(snapshot.membership.clone()),
             LogGroup::Quarantined { .. } => None,
         }
@@ -128,6 +157,32 @@ impl NodeHost {
             })));
         })));
         received(&receiver)
+    }
+
+    /// Destroy the replica of a group that was removed, or never joined: the log forgets it, for
+    /// good. True once that is durable and another one may join; false when it took too long.
+    ///
+    /// The caller has noted, durably, that its peer id is never to be used again: it may have
+    /// voted.
+    pub fn forget(&self, group: RegionId) -> bool {
+        {
+            let mut unclaimed = self.comings.unclaimed();
+            unclaimed.recovered.groups.remove(&group);
+            unclaimed.forgotten.insert(group);
+        }
+        self.inputs.push(Input::Edit(Box::new(move |shard, _| {
+            if !shard.destroy_group(group) && shard.is_free(group) {
+                shard.forget_group(group);
+            }
+        })));
+        let deadline = Instant::now() + REMOVE_TIMEOUT;
+        while Instant::now() < deadline {
+            if self.inspect(move |shard| shard.is_free(group)) == Some(true) {
+                return true;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        false
     }
 
     /// Bring a removed group back, with a new state machine that stands at `revival.at`. False when

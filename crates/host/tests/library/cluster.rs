@@ -154,6 +154,11 @@ impl Cluster {
         self.stores().into_iter().filter(|other| *other != store).collect()
     }
 
+    /// Where a store keeps the snapshots of the group.
+    pub(crate) fn snapshots(&self, store: StoreId) -> std::path::PathBuf {
+        self.dirs[&store].path().join("snapshots").join(GROUP.0.to_string())
+    }
+
     /// End a host as a crash would, as far as its threads allow.
     pub(crate) fn stop(&mut self, store: StoreId) {
         if let Some(host) = self.hosts.remove(&store) {

@@ -3,6 +3,7 @@
 mod acceptance;
 mod acceptance_cli;
 mod cluster;
+mod destroyed;
 mod examples;
 mod failures;
 mod machine;
