@@ -58,12 +58,12 @@ impl Destroyed {
 }
 
 impl Host {
-    /// Destroy this host's replica of a group, in whatever state: running, shut down, failed, or one
-    /// that [`Host::create_node`] refuses because its log or its snapshot is damaged. `peer` is its
-    /// number, which no node of the group on this host can have ever after; another number may join.
+    /// Destroy this host's replica of a group, in whatever state: running, shut down, failed, or
+    /// one that [`Host::create_node`] refuses because its log or its snapshot is damaged. `peer` is
+    /// its number, which no node of the group on this host can have ever after; another may join.
     ///
-    /// For replicas that were removed from their group, or will be: the others may count on what it
-    /// acknowledged. Take it out of the configuration first where that is possible.
+    /// For replicas that were removed from their group, or will be: the others may count on what
+    /// it acknowledged. Take it out of the configuration first where that is possible.
     ///
     /// # Errors
     /// [`Error::BadPeer`] when the node here has another number. [`Error::Io`] and

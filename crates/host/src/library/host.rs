@@ -475,6 +475,7 @@ impl Inner {
     ) -> RaftConfig {
         let mut raft = RaftConfig::new(peer, random() ^ group.0, membership_codec());
         let beats = election_timeout.as_secs_f64() / self.options.election_timeout.as_secs_f64();
+        self.options.raft.tell(&mut raft);
         raft.election_timeout = election_timeout;
         raft.heartbeat_interval = self.options.heartbeat_interval.mul_f64(beats);
         raft.hibernate_after = self.options.hibernate_after;
@@ -528,6 +529,7 @@ fn claim(options: &HostOptions) -> Result<(), Error> {
         return Err(Error::Invalid("a store's number begins at 1".to_owned()));
     }
     options.check_log()?;
+    options.raft.check()?;
     fs::create_dir_all(&options.data_dir)?;
     let ident = StoreIdent { cluster: options.cluster, store: options.store };
     let path = options.data_dir.join("store");

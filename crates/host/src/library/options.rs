@@ -12,6 +12,7 @@ use kontiki_types::{ClusterId, PeerId, StoreId, limits};
 use super::configuration::Configuration;
 use super::error::Error;
 use super::memory_network::MemoryNetwork;
+use super::raft_options::RaftOptions;
 use crate::transport::Transport;
 
 /// Default of [`HostOptions::election_timeout`].
@@ -37,6 +38,8 @@ pub struct HostOptions {
     /// A group in which nothing happened for so many election timeouts falls asleep and costs
     /// nothing, until something happens; none: never. Default 10 (JRaft has no such thing).
     pub hibernate_after: Option<u32>,
+    /// Sizes, windows and margins of replication, and how far clocks are trusted.
+    pub raft: RaftOptions,
     /// Threads that run state machines. Default 2: one that is slow does not hold up every group.
     pub apply_workers: usize,
     /// So many bytes of a group's log stay when a snapshot covers it, so that a follower that was
@@ -76,6 +79,7 @@ impl HostOptions {
             election_timeout: ELECTION_TIMEOUT,
             heartbeat_interval: ELECTION_TIMEOUT / ELECTION_HEARTBEAT_FACTOR,
             hibernate_after: Some(10),
+            raft: RaftOptions::default(),
             apply_workers: 2,
             retain_log_bytes: 1024 * 1024,
             log_cache_bytes: limits::ENTRY_BYTES_MAX,
