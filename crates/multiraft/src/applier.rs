@@ -110,14 +110,14 @@ impl Applier {
                     }
                 }
                 ApplyTask::Read { group, token } => self.readers.push((group, token)),
-                ApplyTask::Leading { group, term, started } => {
+                ApplyTask::Leading { group, term, stopped } => {
                     self.apply_gathered(&mut gathered, round)?;
-                    self.lead(group, term, started);
+                    self.lead(group, term, stopped);
                 }
-                ApplyTask::Following { group, term, leader } => {
+                ApplyTask::Following { group, term, leader, why } => {
                     self.apply_gathered(&mut gathered, round)?;
                     if let Some(machine) = self.machines.get_mut(&group) {
-                        machine.on_leader_changed(term, leader);
+                        machine.on_leader_changed(term, leader, why);
                     }
                 }
                 ApplyTask::Snapshot { group, from, to, store, term, session } => {
@@ -296,12 +296,11 @@ impl Applier {
         }
     }
 
-    fn lead(&mut self, group: RegionId, term: Term, started: bool) {
+    fn lead(&mut self, group: RegionId, term: Term, stopped: Option<&str>) {
         if let Some(machine) = self.machines.get_mut(&group) {
-            if started {
-                machine.on_leader_start(term);
-            } else {
-                machine.on_leader_stop(term);
+            match stopped {
+                None => machine.on_leader_start(term),
+                Some(why) => machine.on_leader_stop(term, why),
             }
         }
     }

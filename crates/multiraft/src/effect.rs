@@ -206,8 +206,8 @@ pub enum ApplyTask {
         group: RegionId,
         /// Which term.
         term: Term,
-        /// Began.
-        started: bool,
+        /// It ceased, for this reason; it began where there is none.
+        stopped: Option<&'static str>,
     },
     /// This replica knows of another leader, or of none.
     Following {
@@ -217,6 +217,8 @@ pub enum ApplyTask {
         term: Term,
         /// Who leads; this replica, too, when it does.
         leader: Option<(PeerId, StoreId)>,
+        /// How it came to know, for people.
+        why: &'static str,
     },
 }
 

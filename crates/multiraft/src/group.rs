@@ -494,10 +494,10 @@ impl Group {
         for notice in notices.drain(..) {
             match &notice {
                 Notice::LeaderStart { term, .. } => {
-                    effects.apply.push(self.leading(*term, true));
+                    effects.apply.push(self.leading(*term, None));
                 }
-                Notice::LeaderStop { term } => {
-                    effects.apply.push(self.leading(*term, false));
+                Notice::LeaderStop { term, why } => {
+                    effects.apply.push(self.leading(*term, Some(why)));
                     // Their entries may still commit under the next leader; the callers' retries
                     // carry the same request ids, so they need not wait to find out.
                     while let Some(entry) = self.waiting.pop_front() {
@@ -527,11 +527,11 @@ impl Group {
                     self.handed_over();
                 }
                 Notice::ChangeEnded(result) => self.members.on_ended(result, effects),
-                Notice::LeaderChanged { term, leader } => {
+                Notice::LeaderChanged { term, leader, why } => {
                     let leader = leader.and_then(|id| self.node.peer(id));
                     let leader = leader.map(|peer| (peer.id, peer.store));
                     let (group, term) = (self.id, *term);
-                    effects.apply.push(ApplyTask::Following { group, term, leader });
+                    effects.apply.push(ApplyTask::Following { group, term, leader, why });
                 }
                 Notice::MembershipAppended(_)
                 | Notice::MembershipCommitted { .. }
@@ -542,8 +542,8 @@ impl Group {
         }
     }
 
-    fn leading(&self, term: Term, started: bool) -> ApplyTask {
-        ApplyTask::Leading { group: self.id, term, started }
+    fn leading(&self, term: Term, stopped: Option<&'static str>) -> ApplyTask {
+        ApplyTask::Leading { group: self.id, term, stopped }
     }
 
     fn leader(&self) -> Option<(PeerId, StoreId)> {

@@ -76,8 +76,8 @@ pub trait StateMachine: Send {
     /// This replica leads from now on.
     fn on_leader_start(&mut self, _term: Term) {}
 
-    /// This replica leads no more.
-    fn on_leader_stop(&mut self, _term: Term) {}
+    /// This replica leads no more, for this reason.
+    fn on_leader_stop(&mut self, _term: Term, _why: &str) {}
 
     /// The members are others by now, and that is committed and applied; or a snapshot with other
     /// members was installed. Joint memberships pass without a word, as in JRaft: they are a matter
@@ -86,7 +86,7 @@ pub trait StateMachine: Send {
     fn on_configuration_committed(&mut self, _membership: &Membership) {}
 
     /// Who leads is known anew, or not known any more.
-    fn on_leader_changed(&mut self, _term: Term, _leader: Option<(PeerId, StoreId)>) {}
+    fn on_leader_changed(&mut self, _term: Term, _leader: Option<(PeerId, StoreId)>, _why: &str) {}
 }
 
 /// An entry that is committed, and durable on this node.

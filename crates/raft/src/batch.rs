@@ -140,6 +140,8 @@ pub enum Notice {
     LeaderStop {
         /// The term that ended.
         term: Term,
+        /// What ended it, for people.
+        why: &'static str,
     },
     /// This peer learned who leads, or lost its leader.
     LeaderChanged {
@@ -147,6 +149,8 @@ pub enum Notice {
         term: Term,
         /// Who leads, if known.
         leader: Option<PeerId>,
+        /// How it came to know, for people.
+        why: &'static str,
     },
     /// A membership took effect at append.
     MembershipAppended(Membership),

@@ -251,10 +251,10 @@ impl kontiki_store::Background for Jobs {
 
 fn note(leaders: &Leaders, region: RegionId, notice: &Notice) {
     match notice {
-        Notice::LeaderChanged { term, leader } => {
+        Notice::LeaderChanged { term, leader, why } => {
             leaders.set(region, *term, *leader);
             let leader = leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
-            tracing::info!(%region, %term, leader, "leader");
+            tracing::info!(%region, %term, leader, why, "leader");
         }
         Notice::SnapshotInstall(meta) => {
             tracing::info!(%region, position = %meta.position, "installing a snapshot");

@@ -50,14 +50,14 @@ impl StateMachine for Adapter {
     }
 
     fn on_leader_start(&mut self, term: Term) {
-        self.0.leading(term, true);
+        self.0.leading(term, None);
     }
 
-    fn on_leader_stop(&mut self, term: Term) {
-        self.0.leading(term, false);
+    fn on_leader_stop(&mut self, term: Term, why: &str) {
+        self.0.leading(term, Some(why));
     }
 
-    fn on_leader_changed(&mut self, term: Term, leader: Option<(PeerId, StoreId)>) {
-        self.0.leader_changed(term, leader);
+    fn on_leader_changed(&mut self, term: Term, leader: Option<(PeerId, StoreId)>, why: &str) {
+        self.0.leader_changed(term, leader, why);
     }
 }

@@ -207,18 +207,20 @@ impl Replica {
         result
     }
 
-    pub(crate) fn leading(&self, term: Term, started: bool) {
+    pub(crate) fn leading(&self, term: Term, stopped: Option<&str>) {
         let mut core = self.lock();
-        if started {
+        if let Some(why) = stopped {
+            if let Some((reign, true)) = core.reign.take() {
+                self.call(&mut core, |machine| machine.on_leader_stop(reign, why));
+            }
+        } else {
             // The state machine is told once it holds everything from before: with the first entry
             // of the term.
             core.reign = Some((term, false));
-        } else if let Some((reign, true)) = core.reign.take() {
-            self.call(&mut core, |machine| machine.on_leader_stop(reign));
         }
     }
 
-    pub(crate) fn leader_changed(&self, term: Term, leader: Option<(PeerId, StoreId)>) {
+    pub(crate) fn leader_changed(&self, term: Term, leader: Option<(PeerId, StoreId)>, why: &str) {
         let mut core = self.lock();
         {
             let mut view = self.lock_view();
@@ -230,7 +232,7 @@ impl Replica {
             return;
         }
         if let Some(before) = core.following.take() {
-            self.call(&mut core, |machine| machine.on_stop_following(&before));
+            self.call(&mut core, |machine| machine.on_stop_following(&before, why));
         }
         core.following = next;
         if let Some(now) = next {

@@ -89,7 +89,7 @@ metrics! {
         append_logs, "Appending one batch of entries to the log, sync included.";
         replicate_entries, "From sending entries to a follower until it has acknowledged them.";
         fsm_apply_tasks, "One batch in the state machine.";
-        fsm_commit, "From committed until applied, for one batch, waiting included.";
+        fsm_commit, "A round of a thread that applies, from taking in what is committed until it is applied.";
         pre_vote, "From asking for pre-votes until a quorum would vote.";
         request_vote, "From asking for votes until leading.";
         handle_append_entries, "A follower handling one append.";

@@ -138,7 +138,7 @@ impl StateMachine for Words {
         self.tell(Call::LeaderStart(term));
     }
 
-    fn on_leader_stop(&mut self, term: Term) {
+    fn on_leader_stop(&mut self, term: Term, _why: &str) {
         self.tell(Call::LeaderStop(term));
     }
 
@@ -146,7 +146,7 @@ impl StateMachine for Words {
         self.tell(Call::StartFollowing(leader.store));
     }
 
-    fn on_stop_following(&mut self, leader: &Following) {
+    fn on_stop_following(&mut self, leader: &Following, _why: &str) {
         self.tell(Call::StopFollowing(leader.store));
     }
 

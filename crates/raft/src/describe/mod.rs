@@ -128,11 +128,11 @@ pub fn store_op(op: &StoreOp) -> String {
 pub fn notice(notice: &Notice) -> String {
     match notice {
         Notice::LeaderStart { term, index } => format!("leads {term} from {index}"),
-        Notice::LeaderStop { term } => format!("leads {term} no more"),
-        Notice::LeaderChanged { term, leader: Some(leader) } => {
+        Notice::LeaderStop { term, .. } => format!("leads {term} no more"),
+        Notice::LeaderChanged { term, leader: Some(leader), .. } => {
             format!("leader of {term} is {leader}")
         }
-        Notice::LeaderChanged { term, leader: None } => format!("leader of {term} is unknown"),
+        Notice::LeaderChanged { term, leader: None, .. } => format!("leader of {term} is unknown"),
         Notice::MembershipAppended(members) => format!("membership {}", membership(members)),
         Notice::MembershipCommitted { index, membership: members } => {
             format!("membership {} committed at {index}", membership(members))

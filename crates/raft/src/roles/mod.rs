@@ -46,6 +46,18 @@ pub(crate) enum Transition {
     Lead,
 }
 
+impl Transition {
+    /// What it comes from, for people.
+    fn why(self) -> &'static str {
+        match self {
+            Self::Stay => "nothing changed",
+            Self::Follow { why, .. } => why,
+            Self::PreCampaign | Self::Campaign(_) => "it stands for election",
+            Self::Lead => "it was elected",
+        }
+    }
+}
+
 impl Role {
     /// Which one.
     pub(crate) fn kind(&self) -> RoleKind {
@@ -129,7 +141,8 @@ impl Role {
         now: Moment,
     ) -> Transition {
         let before = (self.kind(), shared.term(), self.leader(shared));
-        self.leave(shared);
+        let why = transition.why();
+        self.leave(shared, why);
         let next = match transition {
             Transition::Stay => Transition::Stay,
             Transition::Follow { term, leader, why } => {
@@ -155,20 +168,25 @@ impl Role {
                 Transition::Stay
             }
         };
-        self.announce(shared, before);
+        self.announce(shared, before, why);
         next
     }
 
     /// Let go of what dies with the role: whoever waits is told.
-    fn leave(&mut self, shared: &mut Shared) {
+    fn leave(&mut self, shared: &mut Shared, why: &'static str) {
         match self {
             Self::Follower(follower) => follower.leave(shared),
             Self::PreCandidate(_) | Self::Candidate(_) => {}
-            Self::Leader(leader) => leader.leave(shared),
+            Self::Leader(leader) => leader.leave(shared, why),
         }
     }
 
-    fn announce(&self, shared: &mut Shared, before: (RoleKind, Term, Option<PeerId>)) {
+    fn announce(
+        &self,
+        shared: &mut Shared,
+        before: (RoleKind, Term, Option<PeerId>),
+        why: &'static str,
+    ) {
         let (kind, term, leader) = (self.kind(), shared.term(), self.leader(shared));
         if kind != before.0 {
             let id = shared.config.id;
@@ -176,7 +194,7 @@ impl Role {
         }
         let news = leader != before.2 || (leader.is_some() && term != before.1);
         if news {
-            shared.outbox.notify(Notice::LeaderChanged { term, leader });
+            shared.outbox.notify(Notice::LeaderChanged { term, leader, why });
         }
         if let Some(leader) = leader {
             transfer::on_leader_known(shared, leader);

@@ -223,14 +223,15 @@ impl Leader {
     }
 
     /// The reign ends: whoever waits is told.
-    pub(crate) fn leave(&mut self, shared: &mut Shared) {
+    pub(crate) fn leave(&mut self, shared: &mut Shared, mut why: &'static str) {
         self.reads.fail_all(shared);
         self.changing.leave(shared);
         shared.outbox.drop_snapshots_wanted();
         if let Some(Transfer { to, deadline }) = self.transfer.take() {
             shared.handover = Some(Handover { to, deadline });
+            why = "it handed over";
         }
-        shared.outbox.notify(Notice::LeaderStop { term: shared.term() });
+        shared.outbox.notify(Notice::LeaderStop { term: shared.term(), why });
     }
 
     /// After which entry the log is needed by a follower that is alive, or is to take over: what it
