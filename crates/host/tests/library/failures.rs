@@ -11,6 +11,7 @@ use crate::machine::Call;
 /// Syncs that fail in a row: more than the threads of a host can make before it stops.
 const SYNCS_FAILED: u64 = 1000;
 
+/// Known raft bug 64.
 #[test]
 fn a_panic_stops_one_node_of_one_group_and_recover_brings_it_back() {
     let (mut cluster, leader) = Cluster::with_leader(3);
