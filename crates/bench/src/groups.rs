@@ -86,7 +86,9 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
                 seconds: args.seconds,
                 round,
             };
-            if let Some((&payload, &callers)) = runs(args).next() {
+            // As many callers as there will be: more of them need more of the log at once.
+            let most = args.clients.iter().max();
+            if let Some((&payload, &callers)) = args.payloads.first().zip(most) {
                 cluster.load(&Load { seconds: FILL_S, ..load(payload, callers) }).await?;
             }
             for (&payload, &callers) in runs(args) {

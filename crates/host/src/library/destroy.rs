@@ -1,13 +1,15 @@
 //! The end of a replica: its log and its snapshots go, and its number is never taken again.
 //!
 //! ```text
-//! data_dir/destroyed/<group>   the peers of the group that were destroyed here, a line each
+//! data_dir/destroyed/<group>   a line for each peer that ended here: `3 begun`, `3 gone`
 //! ```
 //!
 //! A peer that voted and forgot it could vote twice. So the number is noted first, durably, and a
-//! node under it is refused ever after; then the log forgets the group, then the snapshots go. Who
-//! is cut off in between destroys it again.
+//! node under it is refused ever after; then the log forgets the group, then the snapshots go, and
+//! that is noted as well: until then no other replica may come to its place, and from then on there
+//! is nothing to destroy.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,34 +24,65 @@ pub(super) struct Destroyed {
     dir: PathBuf,
 }
 
+/// How far it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Begun,
+    Gone,
+}
+
 impl Destroyed {
     pub(super) fn within(data_dir: &Path) -> Self {
         Self { dir: data_dir.join("destroyed") }
     }
 
-    /// This peer of the group was destroyed here.
-    pub(super) fn holds(&self, group: GroupId, peer: PeerId) -> io::Result<bool> {
+    /// # Errors
+    /// [`Error::Invalid`] when this peer must not take part here.
+    pub(super) fn check(&self, group: GroupId, peer: PeerId) -> Result<(), Error> {
         let noted = self.noted(group)?;
-        Ok(noted.lines().any(|line| line.parse() == Ok(peer.0)))
+        let begun = noted.iter().find(|(_, stage)| **stage == Stage::Begun);
+        let what = if noted.contains_key(&peer) {
+            format!("{peer} was destroyed here: take another number")
+        } else if let Some((before, _)) = begun {
+            format!("{before} is not all gone: destroy it once more")
+        } else {
+            return Ok(());
+        };
+        Err(Error::Invalid(what))
     }
 
-    fn note(&self, group: GroupId, peer: PeerId) -> io::Result<()> {
-        if self.holds(group, peer)? {
-            return Ok(());
-        }
+    fn note(&self, group: GroupId, peer: PeerId, stage: Stage) -> Result<(), Error> {
         if !self.dir.exists() {
             fs::create_dir_all(&self.dir)?;
             sync_parent(&self.dir)?;
         }
-        let noted = format!("{}{}\n", self.noted(group)?, peer.0);
-        write_durably(&self.path(group), noted.as_bytes())
+        let mut noted = self.noted(group)?;
+        noted.insert(peer, stage);
+        let line = |(peer, stage): (&PeerId, &Stage)| match stage {
+            Stage::Begun => format!("{} begun\n", peer.0),
+            Stage::Gone => format!("{} gone\n", peer.0),
+        };
+        let text: String = noted.iter().map(line).collect();
+        Ok(write_durably(&self.path(group), text.as_bytes())?)
     }
 
-    fn noted(&self, group: GroupId) -> io::Result<String> {
-        match fs::read_to_string(self.path(group)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            read => read,
-        }
+    fn noted(&self, group: GroupId) -> Result<BTreeMap<PeerId, Stage>, Error> {
+        let path = self.path(group);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read?,
+        };
+        let parse = |line: &str| {
+            let (peer, stage) = line.split_once(' ')?;
+            let stage = match stage {
+                "begun" => Stage::Begun,
+                "gone" => Stage::Gone,
+                _ => return None,
+            };
+            Some((PeerId(peer.parse().ok()?), stage))
+        };
+        let noted = text.lines().map(parse).collect::<Option<_>>();
+        noted.ok_or_else(|| Error::Invalid(format!("{} is no such list", path.display())))
     }
 
     fn path(&self, group: GroupId) -> PathBuf {
@@ -75,7 +108,11 @@ impl Host {
         if let Some(replica) = replica.as_ref().filter(|replica| replica.peer != peer) {
             return Err(Error::BadPeer(format!("the node here is {}, not {peer}", replica.peer)));
         }
-        self.0.destroyed.note(group, peer)?;
+        let destroyed = &self.0.destroyed;
+        if destroyed.noted(group)?.get(&peer) == Some(&Stage::Gone) {
+            return Ok(());
+        }
+        destroyed.note(group, peer, Stage::Begun)?;
         if let Some(replica) = replica {
             if replica.ended().is_none() {
                 self.0.node_host.halt(group);
@@ -91,9 +128,10 @@ impl Host {
         self.0.lock_nodes().remove(&group);
         let snapshots = self.0.snapshot_dir(group);
         match fs::remove_dir_all(&snapshots) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(sync_parent(&snapshots)?),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => sync_parent(&snapshots)?,
         }
+        destroyed.note(group, peer, Stage::Gone)
     }
 }
 

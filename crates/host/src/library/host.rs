@@ -208,9 +208,7 @@ impl Host {
             return self.bring_back(group, Box::new(machine), Some(&Error::ShutDown));
         }
         let peer = self.peer_of(group, &options)?;
-        if self.0.destroyed.holds(group, peer)? {
-            return Err(Error::Invalid(format!("{peer} was destroyed here: take another number")));
-        }
+        self.0.destroyed.check(group, peer)?;
         let NodeOptions { initial_conf, snapshot_interval, priorities, .. } = options;
         self.0.learn(initial_conf.members());
         let files = SnapshotFiles::open(self.0.snapshot_dir(group))

@@ -154,9 +154,9 @@ impl Cluster {
         self.stores().into_iter().filter(|other| *other != store).collect()
     }
 
-    /// Where a store keeps the snapshots of the group.
-    pub(crate) fn snapshots(&self, store: StoreId) -> std::path::PathBuf {
-        self.dirs[&store].path().join("snapshots").join(GROUP.0.to_string())
+    /// What a store keeps of the group in this folder of its data directory.
+    pub(crate) fn kept(&self, store: StoreId, folder: &str) -> std::path::PathBuf {
+        self.dirs[&store].path().join(folder).join(GROUP.0.to_string())
     }
 
     /// End a host as a crash would, as far as its threads allow.

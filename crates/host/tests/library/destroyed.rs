@@ -35,10 +35,11 @@ impl Cluster {
         assert_eq!(self.words_in_time(STORE), self.words_in_time(leader));
         assert_eq!(self.hosts[&STORE].failure(), None);
 
-        // A restart changes nothing of that.
+        // A restart changes nothing of that, and to destroy what is gone harms nobody.
         self.stop(STORE);
         self.start(STORE);
         self.is_refused_for_good();
+        self.hosts[&STORE].destroy_node(GROUP, LOST).expect("it is gone");
         self.create_as(NEXT).expect("it is as it was");
         self.say(leader, "z").expect("applied");
         assert_eq!(self.words_in_time(STORE), self.words_in_time(leader));
@@ -79,7 +80,7 @@ fn a_replica_without_the_snapshot_its_log_begins_at_is_replaced() {
         cluster.say(leader, "c").expect("applied");
     }
     cluster.stop(STORE);
-    let dir = cluster.snapshots(STORE);
+    let dir = cluster.kept(STORE, "snapshots");
     std::fs::remove_dir_all(dir).expect("lost");
     cluster.start(STORE);
     cluster.replace_the_lost(leader);
@@ -106,15 +107,34 @@ fn a_node_at_work_is_destroyed_by_its_number_only() {
     assert_eq!(cluster.words_in_time(STORE).len(), 3, "it works on");
     cluster.node(leader).remove_peer(LOST).wait_timeout(PATIENCE).expect("removed");
     let node = cluster.node(STORE);
-    let dir = cluster.snapshots(STORE);
+    let dir = cluster.kept(STORE, "snapshots");
     cluster.hosts[&STORE].destroy_node(GROUP, LOST).expect("destroyed");
     assert!(cluster.hosts[&STORE].node(GROUP).is_none());
     assert!(!dir.exists(), "its snapshots are gone");
     assert_eq!(node.propose("x").wait_timeout(PATIENCE), Err(Error::ShutDown));
     cluster.is_refused_for_good();
-    // To destroy what is gone does no harm.
+    cluster.create_as(NEXT).expect("another number");
+}
+
+#[test]
+fn whoever_is_cut_off_destroys_again_before_another_comes() {
+    let (mut cluster, leader) = Cluster::hosts(3).of_three();
+    cluster.node(leader).remove_peer(LOST).wait_timeout(PATIENCE).expect("removed");
+    cluster.stop(STORE);
+    // As after a crash right behind the first step.
+    let noted = cluster.kept(STORE, "destroyed");
+    std::fs::create_dir_all(noted.parent().expect("a folder")).expect("made");
+    std::fs::write(&noted, "3 begun\n").expect("noted");
+    cluster.start(STORE);
+    cluster.is_refused_for_good();
+    let refused = cluster.create_as(NEXT).map(|_| ());
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
     cluster.hosts[&STORE].destroy_node(GROUP, LOST).expect("destroyed");
     cluster.create_as(NEXT).expect("another number");
+    // A list that is none is trusted by nobody.
+    std::fs::write(&noted, "3 go").expect("noted");
+    let refused = cluster.hosts[&STORE].destroy_node(GROUP, NEXT);
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
 }
 
 /// Turn a bit where these bytes stand in the log.
