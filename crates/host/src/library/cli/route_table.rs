@@ -54,9 +54,8 @@ impl RouteTable {
     /// # Errors
     /// As [`CliService::get_leader`]; [`Error::NoGroup`] when no member is known.
     pub fn refresh_leader(&mut self, cli: &CliService, group: GroupId) -> Result<Member, Error> {
-        let route = self.groups.get_mut(&group).ok_or(Error::NoGroup)?;
-        let leader = cli.get_leader(group, &route.conf)?;
-        route.leader = Some(leader.clone());
+        let leader = cli.get_leader(group, self.known(group)?)?;
+        self.update_leader(group, Some(leader.clone()));
         Ok(leader)
     }
 
@@ -65,9 +64,9 @@ impl RouteTable {
     /// # Errors
     /// As [`RouteTable::refresh_leader`].
     pub fn refresh_configuration(&mut self, cli: &CliService, group: GroupId) -> Result<(), Error> {
-        let route = self.groups.get(&group).ok_or(Error::NoGroup)?;
-        let mut members = cli.get_peers(group, &route.conf)?;
-        members.extend(cli.get_learners(group, &route.conf)?);
+        let conf = self.known(group)?;
+        let mut members = cli.get_peers(group, conf)?;
+        members.extend(cli.get_learners(group, conf)?);
         self.update_configuration(group, Configuration::new(members));
         Ok(())
     }
@@ -80,5 +79,67 @@ impl RouteTable {
     /// Forget everything.
     pub fn reset(&mut self) {
         self.groups.clear();
+    }
+
+    /// Whom to ask. A group of which only the leader was told has nobody to ask.
+    fn known(&self, group: GroupId) -> Result<&Configuration, Error> {
+        self.configuration(group).filter(|conf| !conf.is_empty()).ok_or(Error::NoGroup)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kontiki_types::{RegionId, StoreId};
+
+    use super::*;
+
+    const ONE: GroupId = RegionId(1);
+    const TWO: GroupId = RegionId(2);
+
+    fn member(store: u64) -> Member {
+        Member::new(StoreId(store), format!("127.0.0.1:{store}"))
+    }
+
+    fn table() -> RouteTable {
+        let mut table = RouteTable::new();
+        for group in [ONE, TWO] {
+            table.update_configuration(group, Configuration::new([member(1), member(2)]));
+            table.update_leader(group, Some(member(2)));
+        }
+        table
+    }
+
+    #[test]
+    fn a_leader_is_known_from_hearsay_until_it_is_no_member() {
+        let mut table = table();
+        assert_eq!(table.select_leader(ONE), Some(&member(2)));
+        table.update_configuration(ONE, Configuration::new([member(2), member(3)]));
+        assert_eq!(table.select_leader(ONE), Some(&member(2)), "it is a member still");
+        table.update_configuration(ONE, Configuration::new([member(1), member(3)]));
+        assert_eq!(table.select_leader(ONE), None);
+        table.update_leader(ONE, Some(member(3)));
+        assert_eq!(table.select_leader(ONE), Some(&member(3)));
+        table.update_leader(ONE, None);
+        assert_eq!(table.select_leader(ONE), None);
+        assert_eq!(table.select_leader(TWO), Some(&member(2)), "groups are apart");
+    }
+
+    #[test]
+    fn one_group_is_forgotten_or_all() {
+        let mut table = table();
+        table.remove_group(ONE);
+        assert_eq!((table.configuration(ONE), table.select_leader(ONE)), (None, None));
+        assert!(table.configuration(TWO).is_some() && table.select_leader(TWO).is_some());
+        table.reset();
+        assert_eq!((table.configuration(TWO), table.select_leader(TWO)), (None, None));
+    }
+
+    #[test]
+    fn a_leader_without_members_is_nobody_to_ask() {
+        let mut table = RouteTable::new();
+        table.update_leader(ONE, Some(member(1)));
+        let cli = CliService::default();
+        assert_eq!(table.refresh_leader(&cli, ONE), Err(Error::NoGroup));
+        assert_eq!(table.refresh_configuration(&cli, ONE), Err(Error::NoGroup));
     }
 }
