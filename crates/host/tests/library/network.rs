@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kontiki_host::library::{
     CliOptions, CliService, Configuration, Error, Host, HostOptions, Member, Network, NodeOptions,
-    RouteTable,
+    ReadMode, RouteTable,
 };
 use kontiki_host::{Class, NodeHost, SnapshotPipe, Transport};
 use kontiki_types::{ClusterId, PeerId, RegionId, StoreId};
@@ -56,6 +56,24 @@ impl Net {
         self.hosts.insert(store, Host::start(options).expect("started"));
     }
 
+    /// A host of a newcomer with a node that waits to be added.
+    fn join(&mut self, store: u64) -> Member {
+        self.host(store, "127.0.0.1:0");
+        self.node(store, GROUP, NodeOptions::joining());
+        let address = self.hosts[&store].address_of(StoreId(store)).expect("its own");
+        Member::new(StoreId(store), address)
+    }
+
+    /// Wait until the store holds everything acknowledged before.
+    fn catches_up(&self, store: u64) {
+        let node = self.hosts[&store].node(GROUP).expect("there");
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = node.read_index_handle(ReadMode::Index).wait_timeout(PATIENCE) {
+            assert!(Instant::now() < deadline, "{store} cannot read: {error}");
+            std::thread::yield_now();
+        }
+    }
+
     fn node(&self, store: u64, group: RegionId, options: NodeOptions) {
         let machine = Words { store: StoreId(store), probe: self.probe.fresh() };
         self.hosts[&store].create_node(group, options, machine).expect("created");
@@ -99,10 +117,7 @@ fn an_operator_moves_leaders_adds_promotes_and_removes() {
     cli.snapshot(GROUP, &next).expect("saved");
     assert_eq!(cli.get_alive(GROUP, &conf).expect("told").len(), 3);
 
-    net.host(4, "127.0.0.1:0");
-    net.node(4, GROUP, NodeOptions::joining());
-    let address = net.hosts[&4].address_of(StoreId(4)).expect("its own");
-    let fourth = Member::new(StoreId(4), address);
+    let fourth = net.join(4);
     cli.add_peer(GROUP, &conf, &fourth.clone().learner()).expect("added");
     assert_eq!(cli.get_learners(GROUP, &conf).expect("told").len(), 1);
     cli.promote(GROUP, &conf, PeerId(4)).expect("promoted");
@@ -116,6 +131,69 @@ fn an_operator_moves_leaders_adds_promotes_and_removes() {
     cli.transfer_leader(GROUP, known, Some(StoreId(4))).expect("moved");
     let node = net.hosts[&4].node(GROUP).expect("there");
     node.propose("b").wait_timeout(PATIENCE).expect("applied");
+}
+
+#[test]
+fn an_operator_exchanges_all_members_at_once() {
+    let mut net = Net::start(1);
+    let (cli, conf) = (cli(), net.conf.clone());
+    let leader = cli.get_leader(GROUP, &conf).expect("there is one");
+    let fourth = net.join(4);
+    let mut to = conf.clone();
+    to.remove(leader.store);
+    to.add(fourth);
+    // The newcomer comes, and the leader itself goes.
+    cli.change_peers(GROUP, &conf, &to).expect("changed");
+    let members = cli.get_peers(GROUP, &to).expect("told");
+    assert_eq!(Configuration::new(members), to);
+    let next = cli.get_leader(GROUP, &to).expect("there is one");
+    assert_eq!(to.member(next.store), Some(&next));
+    let node = net.hosts[&next.store.0].node(GROUP).expect("there");
+    node.propose("a").wait_timeout(PATIENCE).expect("applied");
+    net.catches_up(4);
+    cli.change_peers(GROUP, &to, &Configuration::default()).expect_err("nobody would be left");
+    assert_eq!(Configuration::new(cli.get_peers(GROUP, &to).expect("told")), to);
+}
+
+#[test]
+fn an_operator_exchanges_all_learners_at_once() {
+    let mut net = Net::start(1);
+    let (cli, conf) = (cli(), net.conf.clone());
+    let (fourth, fifth) = (net.join(4).learner(), net.join(5).learner());
+    for learners in [vec![fourth.clone()], vec![fifth.clone()], vec![fifth, fourth], vec![]] {
+        cli.reset_learners(GROUP, &conf, &learners).expect("exchanged");
+        let told = cli.get_learners(GROUP, &conf).expect("told");
+        assert_eq!(Configuration::new(told), Configuration::new(learners.clone()));
+        assert_eq!(Configuration::new(cli.get_peers(GROUP, &conf).expect("told")), conf);
+        for learner in learners {
+            net.catches_up(learner.store.0);
+        }
+    }
+}
+
+#[test]
+fn an_operator_resets_what_remains_of_a_lost_majority() {
+    let mut net = Net::start(1);
+    let (cli, conf) = (cli(), net.conf.clone());
+    let leader = cli.get_leader(GROUP, &conf).expect("there is one");
+    let node = net.hosts[&leader.store.0].node(GROUP).expect("there");
+    node.propose("a").wait_timeout(PATIENCE).expect("applied");
+    let remains = conf.members().find(|m| m.store != leader.store).expect("three").clone();
+    net.catches_up(remains.store.0);
+    for lost in conf.members().filter(|member| **member != remains) {
+        net.hosts.remove(&lost.store.0).expect("it is there").shutdown();
+    }
+    let node = net.hosts[&remains.store.0].node(GROUP).expect("there");
+    node.read_index_handle(ReadMode::Index).wait_timeout(PATIENCE).expect_err("alone it cannot");
+
+    let stranger = Configuration::new([Member::new(StoreId(9), "127.0.0.1:1")]);
+    cli.reset_peers(GROUP, &remains, &stranger).expect_err("it is not one of them");
+    let alone = Configuration::new([remains.clone()]);
+    cli.reset_peers(GROUP, &remains, &alone).expect("reset");
+    assert_eq!(cli.get_leader(GROUP, &alone).expect("there is one"), remains);
+    assert_eq!(cli.get_peers(GROUP, &alone).expect("told"), [remains]);
+    let reply = node.propose("b").wait_timeout(PATIENCE).expect("applied");
+    assert_eq!(reply, "2", "what it held before is there");
 }
 
 #[test]
