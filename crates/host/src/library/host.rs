@@ -307,6 +307,14 @@ impl Host {
         self.0.node_host.set_election_timeout(group, timeout);
     }
 
+    /// See [`Node::set_priority`].
+    pub(super) fn set_priority(&self, group: GroupId, peer: PeerId, priority: i32) {
+        if let Some(hosted) = self.0.lock_nodes().get_mut(&group) {
+            hosted.priorities.insert(peer, priority);
+        }
+        self.0.node_host.set_priority(group, peer, Priority(priority));
+    }
+
     /// The one in effect.
     pub(super) fn election_timeout(&self, group: GroupId) -> Duration {
         let nodes = self.0.lock_nodes();

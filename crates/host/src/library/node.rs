@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kontiki_multiraft::{GroupStatus, Refused, Shard};
-use kontiki_raft::{Priority, TransferOutcome};
+use kontiki_raft::TransferOutcome;
 use kontiki_types::{Index, Membership, Peer, PeerId, ReadMode, StoreId, Term};
 
 use super::error::Error;
@@ -16,7 +16,6 @@ use super::host::{GroupId, Host};
 use super::replica::Replica;
 use super::state_machine::StateMachine;
 use super::task::{TASK_BYTES_MAX, Task};
-use crate::shard_thread::Input;
 
 /// What a node is at the moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -155,12 +154,10 @@ impl Node {
     }
 
     /// How much a replica is wanted as leader, as this node sees it from now on: tell every node of
-    /// the group. Greater ones stand first; 0 never leads; -1, the default, turns it off.
+    /// the group. Greater ones stand first; 0 never leads; -1, the default, turns it off. A restart
+    /// of the process begins with the node's options again.
     pub fn set_priority(&self, peer: PeerId, priority: i32) {
-        let group = self.group();
-        self.host.0.node_host.inputs().push(Input::Edit(Box::new(move |shard, now| {
-            shard.set_priority(group, peer, Priority(priority), now);
-        })));
+        self.host.set_priority(self.group(), peer, priority);
     }
 
     /// Another shortest election timeout of this node, and in proportion another heartbeat

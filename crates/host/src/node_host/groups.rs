@@ -14,8 +14,10 @@ use kontiki_log::{Group as LogGroup, Recovered};
 use kontiki_multiraft::{
     Durability, Event, GroupSpec, RestoreError, Revival, StateMachine, Token, may_restore, restore,
 };
-use kontiki_raft::{Config as RaftConfig, Fetch};
-use kontiki_types::{Index, Membership, MembershipChange, Moment, Position, RegionId, Term};
+use kontiki_raft::{Config as RaftConfig, Fetch, Priority};
+use kontiki_types::{
+    Index, Membership, MembershipChange, Moment, PeerId, Position, RegionId, Term,
+};
 
 use super::NodeHost;
 use crate::apply_queues::{ApplyInput, ApplyQueues};
@@ -236,6 +238,13 @@ impl NodeHost {
     pub(crate) fn set_election_timeout(&self, group: RegionId, timeout: Duration) {
         self.inputs.push(Input::Edit(Box::new(move |shard, now| {
             shard.set_election_timeout(group, timeout, now);
+        })));
+    }
+
+    /// How much a peer is wanted as leader, as the replica here sees it.
+    pub(crate) fn set_priority(&self, group: RegionId, peer: PeerId, priority: Priority) {
+        self.inputs.push(Input::Edit(Box::new(move |shard, now| {
+            shard.set_priority(group, peer, priority, now);
         })));
     }
 

@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod acceptance_cli;
+mod callbacks;
 mod cluster;
 mod destroyed;
 mod examples;
@@ -9,5 +10,6 @@ mod failures;
 mod machine;
 mod membership;
 mod network;
+mod priorities;
 mod snapshots;
 mod writes_and_reads;
