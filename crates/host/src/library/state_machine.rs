@@ -57,7 +57,7 @@ pub trait StateMachine: Send + 'static {
     /// This node follows another from now on.
     fn on_start_following(&mut self, _leader: &Following) {}
 
-    /// This node follows that leader no more; why, in words, such as `the leader is silent`.
+    /// This node follows that leader no more; why, in words, such as `no leader is heard`.
     fn on_stop_following(&mut self, _leader: &Following, _why: &str) {}
 
     /// A membership is committed.

@@ -26,6 +26,8 @@ pub(crate) enum Call {
 #[derive(Clone)]
 pub(crate) struct Probe {
     pub(crate) words: Arc<Mutex<Vec<String>>>,
+    /// Why it led or followed no more, each time.
+    whys: Arc<Mutex<Vec<String>>>,
     calls: SyncSender<(StoreId, Call)>,
 }
 
@@ -38,7 +40,10 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new() -> (Probe, Self) {
         let (calls, receiver) = sync_channel(4096);
-        (Probe { words: Arc::default(), calls }, Self { receiver, seen: Mutex::default() })
+        (
+            Probe { words: Arc::default(), whys: Arc::default(), calls },
+            Self { receiver, seen: Mutex::default() },
+        )
     }
 
     /// The next call that fits, of those that nobody has waited for or passed over yet.
@@ -71,11 +76,16 @@ impl Calls {
 impl Probe {
     /// The same calls, other words.
     pub(crate) fn fresh(&self) -> Self {
-        Self { words: Arc::default(), calls: self.calls.clone() }
+        Self { words: Arc::default(), whys: Arc::default(), calls: self.calls.clone() }
     }
 
     pub(crate) fn words(&self) -> Vec<String> {
         self.words.lock().expect("no panic under it").clone()
+    }
+
+    /// Why it led or followed no more, each time.
+    pub(crate) fn whys(&self) -> Vec<String> {
+        self.whys.lock().expect("no panic under it").clone()
     }
 }
 
@@ -89,6 +99,11 @@ pub(crate) struct Words {
 impl Words {
     fn tell(&self, call: Call) {
         self.probe.calls.send((self.store, call)).expect("the test listens");
+    }
+
+    fn tell_why(&self, call: Call, why: &str) {
+        self.probe.whys.lock().expect("no panic under it").push(why.to_owned());
+        self.tell(call);
     }
 }
 
@@ -138,16 +153,16 @@ impl StateMachine for Words {
         self.tell(Call::LeaderStart(term));
     }
 
-    fn on_leader_stop(&mut self, term: Term, _why: &str) {
-        self.tell(Call::LeaderStop(term));
+    fn on_leader_stop(&mut self, term: Term, why: &str) {
+        self.tell_why(Call::LeaderStop(term), why);
     }
 
     fn on_start_following(&mut self, leader: &Following) {
         self.tell(Call::StartFollowing(leader.store));
     }
 
-    fn on_stop_following(&mut self, leader: &Following, _why: &str) {
-        self.tell(Call::StopFollowing(leader.store));
+    fn on_stop_following(&mut self, leader: &Following, why: &str) {
+        self.tell_why(Call::StopFollowing(leader.store), why);
     }
 
     fn on_configuration_committed(&mut self, index: Index, membership: &Membership) {

@@ -52,7 +52,8 @@ impl Transition {
         match self {
             Self::Stay => "nothing changed",
             Self::Follow { why, .. } => why,
-            Self::PreCampaign | Self::Campaign(_) => "it stands for election",
+            Self::PreCampaign => "no leader is heard",
+            Self::Campaign(_) => "it stands for election",
             Self::Lead => "it was elected",
         }
     }
