@@ -11,5 +11,6 @@ mod machine;
 mod membership;
 mod network;
 mod priorities;
+mod schedule;
 mod snapshots;
 mod writes_and_reads;

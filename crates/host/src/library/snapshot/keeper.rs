@@ -131,14 +131,14 @@ fn newest(replica: &Replica) -> Index {
     replica.files.newest().map_or(Index(0), |stored| stored.index())
 }
 
-/// Save a snapshot unless the newest is no more than `margin` entries old.
+/// Save a snapshot if `margin` entries were applied since the newest, and one at least.
 fn save(replica: &Replica, margin: u64) -> Result<Index, Error> {
     let newest = newest(replica);
     let applied = replica.applied();
     if applied == Index(0) {
         return Err(Error::Snapshot("nothing was applied yet".to_owned()));
     }
-    if applied <= newest + margin {
+    if applied < newest + margin.max(1) {
         return Ok(newest);
     }
     replica.save().map(|stored| stored.index())
