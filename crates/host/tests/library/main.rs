@@ -9,6 +9,7 @@ mod examples;
 mod failures;
 mod machine;
 mod membership;
+mod metrics;
 mod network;
 mod priorities;
 mod schedule;
