@@ -64,6 +64,28 @@ fn learners_receive_read_and_are_promoted() {
 }
 
 #[test]
+fn some_learners_are_removed_and_the_others_stay() {
+    let (mut cluster, leader) = Cluster::with_leader(1);
+    for store in 2..=4 {
+        cluster.join(store);
+    }
+    let node = cluster.node(leader);
+    let learners = [2, 3, 4].map(|store| member(store).learner());
+    node.add_learners(&learners).wait_timeout(PATIENCE).expect("added");
+    let removed = node.remove_learners(&[PeerId(2), PeerId(4)]).wait_timeout(PATIENCE);
+    let remain = Configuration::new([member(1), member(3).learner()]);
+    assert_eq!(removed, Ok(remain.to_membership()));
+    let listed = node.list_learners().expect("listed");
+    assert_eq!(listed.iter().map(|peer| peer.id).collect::<Vec<_>>(), [PeerId(3)]);
+    cluster.say(leader, "a").expect("applied");
+    assert_eq!(cluster.words_in_time(StoreId(3)), ["a"]);
+    // All or nothing: one that is none of them leaves the other where it is.
+    let refused = node.remove_learners(&[PeerId(3), PeerId(9)]).wait_timeout(PATIENCE);
+    assert!(matches!(refused, Err(Error::Membership(_))), "{refused:?}");
+    assert_eq!(node.list_learners().expect("listed"), listed);
+}
+
+#[test]
 fn all_members_are_replaced_at_once_the_leader_too() {
     let (mut cluster, leader) = Cluster::with_leader(3);
     cluster.say(leader, "a").expect("applied");

@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use kontiki_host::library::{Error, NodeState, Successor, Task};
+use kontiki_host::library::{Error, NodeState, ReadMode, Successor, Task};
 use kontiki_types::{StoreId, Term};
 
 use crate::cluster::{Cluster, PATIENCE};
@@ -171,4 +171,31 @@ fn each_replicator_is_on_the_page() {
     }
     let other = cluster.hosts[&cluster.others(leader)[0]].metrics_text();
     assert!(!other.contains("kontiki_raft_replicator_next_index{"), "a follower feeds nobody");
+}
+
+/// A lease outlives the connection to the others, and ends before another can lead.
+#[test]
+fn a_leader_reads_by_its_lease_alone_until_that_is_over() {
+    // Long enough that a machine under load does not let it pass between two lines.
+    let mut cluster = Cluster::tuned_hosts(3, |options| {
+        options.election_timeout = Duration::from_secs(2);
+        options.heartbeat_interval = Duration::from_millis(50);
+    });
+    let leader = cluster.elect();
+    cluster.say(leader, "a").expect("applied");
+    let read = |store| {
+        let read = cluster.node(store).read_index_handle(ReadMode::Lease);
+        read.wait_timeout(PATIENCE).map(|_| cluster.probes[&store].words())
+    };
+    // The first one begins the lease; a follower asks for it too.
+    assert_eq!(read(leader).expect("confirmed"), ["a"]);
+    assert_eq!(read(cluster.others(leader)[0]).expect("by the leader's lease"), ["a"]);
+    cluster.network.isolate(leader);
+    assert_eq!(read(leader).expect("nobody else can lead yet"), ["a"]);
+
+    let next = cluster.calls.leader();
+    assert_ne!(next, leader);
+    cluster.say(next, "b").expect("applied");
+    read(leader).expect_err("its lease is over");
+    assert_eq!(read(next).expect("confirmed"), ["a", "b"]);
 }
