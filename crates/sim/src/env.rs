@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_codec::crc;
+use kontiki_raft::Priority;
 use kontiki_types::{Moment, PeerId, RegionId, StoreId};
 
 use crate::check::{Book, Safety};
@@ -164,6 +165,8 @@ pub struct Env {
     pub rotten: BTreeMap<StoreId, bool>,
     /// How often a disk was damaged.
     pub rotted: u64,
+    /// How much the newest leader of each group is wanted as one.
+    pub led_by: BTreeMap<RegionId, Priority>,
     /// Last number given by [`Env::unique`].
     pub last_unique: u64,
 }

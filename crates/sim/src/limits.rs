@@ -26,6 +26,9 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(30);
 pub const CONVERGE_MAX: Duration = Duration::from_mins(1);
 /// Longest they may take in all, or snapshots do not get them anywhere.
 pub const CONVERGE_IN_ALL_MAX: Duration = Duration::from_mins(10);
+/// Longest a group that sleeps may have no leader after its own died: a store's silence, the spread
+/// of wake-ups, and some election timeouts in which those wanted less wait.
+pub const SUCCEED_MAX: Duration = Duration::from_secs(30);
 /// The engine's rows are hashed when the applied index is a multiple of this; replicas that stop at
 /// the same index must have equal hashes.
 pub const HASH_EVERY_ENTRIES: u64 = 16;

@@ -37,6 +37,24 @@ marks! {
     TwoLeaders = "two stores think they lead, in different terms",
     /// A leader was stopped by a pause and woke up after another had been elected.
     OldLeaderWoke = "old leader woke up after a pause",
+    /// A leader said good night.
+    FellAsleep = "group fell asleep",
+    /// A replica that slept was woken: a store it relied on is silent.
+    WokenByWatch = "sleeper woken by the watch over stores",
+    /// By a message.
+    WokenByMessage = "sleeper woken by a message",
+    /// By a write.
+    WokenByWrite = "sleeper woken by a proposal",
+    /// By a read.
+    WokenByRead = "sleeper woken by a read",
+    /// The store of a leader that slept lost power.
+    SleepingLeaderLost = "leader of a sleeping group lost power",
+    /// Nobody asked, and yet a group whose leader died in its sleep got another.
+    SleepersLed = "sleepers elected a leader unasked",
+    /// Better ones did not stand in time.
+    LesserElected = "leader elected that is wanted less than another",
+    /// The one that is wanted most took over from one that is wanted less.
+    LesserMadeWay = "leader wanted less gave way to one wanted more",
     /// A candidate had to campaign again.
     SplitElection = "term without a leader",
     /// A transfer of leadership was asked for and done.
@@ -149,6 +167,8 @@ marks! {
     FollowerRead = "read confirmed on a follower",
     /// A read could not be confirmed.
     ReadFailed = "read not confirmed",
+    /// A read was refused at a follower that lacks too much.
+    ReaderTooFar = "read refused by a follower far behind",
     /// A read met rows that were being replaced.
     ReadDuringReplacement = "read refused while rows are replaced",
     /// A caller was told that the store is busy.

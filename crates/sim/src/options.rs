@@ -4,15 +4,17 @@
 //! mask each other (a store that crashes every second never fills a window). So each rate is zero
 //! in many runs, and each fault is in the hat or not. Two runs of one seed draw the same options.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use kontiki_multiraft::ShardConfig;
+use kontiki_raft::Priority;
 use kontiki_testkit::Rng;
-use kontiki_types::StoreId;
+use kontiki_types::{PeerId, Region, StoreId};
 
 use crate::fault::Fault;
+use crate::habits::HabitOptions;
 use crate::limits;
 use crate::mutant::{Mutant, Outside};
 
@@ -35,6 +37,8 @@ pub struct Options {
     pub store: StoreOptions,
     /// What goes wrong.
     pub faults: FaultOptions,
+    /// Groups that sleep, wishes for leaders, clients that rest.
+    pub habits: HabitOptions,
     /// What is broken on purpose, if anything.
     pub mutant: Option<Mutant>,
     /// More than a minority of disks may be damaged.
@@ -190,6 +194,7 @@ impl Options {
             network: NetworkOptions::draw(rng, scale),
             store: StoreOptions::draw(rng, scale, store_count),
             faults: FaultOptions::draw(rng, store_count),
+            habits: HabitOptions::draw(&root),
             mutant: None,
             has_lying_disks: false,
             is_white_box: true,
@@ -207,6 +212,7 @@ impl Options {
         let mut options = Self::draw(seed, duration);
         let faults = &mut options.faults;
         (faults.kept, faults.dead_at_end, faults.temptation) = (Some(BTreeSet::new()), None, 0);
+        options.habits = HabitOptions::none();
         options.set_cluster(ClusterOptions::small(1));
         options.network = options.network.healed();
         options.store.election_timeout = millis(300);
@@ -241,6 +247,21 @@ impl Options {
         self.faults.dead_at_end =
             self.faults.dead_at_end.filter(|dead| dead.0 <= cluster.store_count);
         self.cluster = cluster;
+    }
+
+    /// How much each replica that a group is born with is wanted as leader.
+    ///
+    /// One that never leads may hold the longest log. Whoever else could lead then needs votes of
+    /// a majority without it, so none of them may be lost for good, or lose its vote.
+    pub fn priorities(&self, region: &Region) -> BTreeMap<PeerId, Priority> {
+        let faults = &self.faults;
+        let bears_never =
+            !faults.may_lose_store() && faults.hat.iter().all(|fault| !fault.changes_members());
+        let least = if bears_never { Priority::NEVER } else { Priority::LEAST };
+        let first = usize::try_from(region.id.0).expect("a handful of groups");
+        let wishes = self.habits.priorities.iter().cycle().skip(first);
+        let peers = region.peers.iter().map(|peer| peer.id);
+        peers.zip(wishes.map(|&wish| Priority(wish).max(least))).collect()
     }
 
     /// Any number of disks may be damaged, and some are.
@@ -462,6 +483,7 @@ impl fmt::Display for Options {
         writeln!(f, "{:?}", self.workload)?;
         writeln!(f, "{:?}", self.network)?;
         writeln!(f, "{:?}", self.store)?;
+        writeln!(f, "{:?}", self.habits)?;
         write!(f, "{:?}", self.faults)
     }
 }

@@ -12,6 +12,7 @@ use crate::client::workload::{Change, Plan};
 use crate::env::Happening;
 use crate::fault::Strike;
 use crate::limits::{CONVERGE_IN_ALL_MAX, CONVERGE_MAX, DRAIN_MAX, OPERATIONS_PER_MINUTE_MIN};
+use crate::lull::lull;
 use crate::marks::Marks;
 use crate::mutant::Switched;
 use crate::options::Options;
@@ -92,6 +93,7 @@ fn live(world: &mut World, tell: &mut dyn FnMut(String)) {
     read_all(world);
     drain(world, "last reads");
     converge(world);
+    lull(world);
     if world.env.violation.is_none() {
         judge(world);
     }
@@ -159,7 +161,7 @@ fn read_all(world: &mut World) {
 }
 
 /// Waits until all replicas hold the same.
-fn converge(world: &mut World) {
+pub(crate) fn converge(world: &mut World) {
     let began = world.env.now;
     let (mut since, mut parts) = (began, world.env.snapshot_parts);
     let end = |since: Moment| (since + CONVERGE_MAX).min(began + CONVERGE_IN_ALL_MAX);
@@ -193,7 +195,7 @@ fn is_equal(world: &World) -> bool {
 }
 
 /// How every replica stands.
-fn describe(world: &World) -> String {
+pub(crate) fn describe(world: &World) -> String {
     let mut lines = Vec::new();
     for region in world.env.cluster.regions() {
         for machine in &world.machines {

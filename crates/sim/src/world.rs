@@ -9,6 +9,7 @@
 //!   ── all operations end ──────────▶│ within DRAIN_MAX, or it is a violation
 //!   every key is read once more      │
 //!   ── all replicas equal ──────────▶│ within CONVERGE_MAX, or it is a violation
+//!   nobody asks                      │ groups sleep, and a leader dies asleep: see `lull`
 //!   the book is judged               │ linearizability, counters
 //! ```
 //!
@@ -89,6 +90,7 @@ impl World {
             violation: None,
             rotten: BTreeMap::new(),
             rotted: 0,
+            led_by: BTreeMap::new(),
             last_unique: 0,
             options,
         };

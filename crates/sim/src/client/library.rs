@@ -18,13 +18,13 @@ use kontiki_types::{ClientId, Moment, Outcome, RequestId, StoreId};
 use crate::env::{ClientStep, Env, Happening};
 use crate::limits::DRAIN_MAX;
 use crate::marks::Mark;
-use crate::network::{Address, exponential};
+use crate::network::Address;
 use crate::violation::Rule;
 use crate::wire::{Answer, Packet};
 
-use super::Client;
 use super::pending::{Ended, Pending, What};
 use super::workload::{Plan, Workload};
+use super::{Client, pause};
 
 /// How long it waits for the map before it asks another store.
 const ROUTES_PATIENCE: Duration = Duration::from_millis(300);
@@ -191,7 +191,7 @@ impl Library {
         let pause = if self.last.is_some() {
             Duration::from_micros(100)
         } else {
-            exponential(&mut self.rng, env.options.workload.think)
+            pause(&mut self.rng, env)
         };
         self.plan(pause, ClientStep::Think, env);
     }

@@ -10,9 +10,13 @@ pub mod pending;
 pub mod plain;
 pub mod workload;
 
+use std::time::Duration;
+
+use kontiki_testkit::Rng;
 use kontiki_types::StoreId;
 
 use crate::env::{ClientStep, Env};
+use crate::network::exponential;
 use crate::wire::Packet;
 
 use workload::{Plan, Workload};
@@ -45,4 +49,9 @@ pub trait Client {
 
     /// A packet of a store arrived.
     fn on_packet(&mut self, from: StoreId, packet: Packet, env: &mut Env);
+}
+
+/// How long a client waits before it begins something.
+fn pause(rng: &mut Rng, env: &Env) -> Duration {
+    env.options.habits.rest(env.now) + exponential(rng, env.options.workload.think)
 }

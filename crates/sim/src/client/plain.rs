@@ -19,9 +19,9 @@ use crate::network::{Address, exponential};
 use crate::violation::Rule;
 use crate::wire::{Answer, Ask, Packet};
 
-use super::Client;
 use super::pending::{Ended, Pending, What};
 use super::workload::{Plan, Workload, counter_key};
+use super::{Client, pause};
 
 /// What it knows of a group.
 #[derive(Clone, Copy, Debug)]
@@ -376,7 +376,7 @@ impl Plain {
         let pause = if self.last.is_some() {
             Duration::from_micros(100)
         } else {
-            exponential(&mut self.rng, env.options.workload.think)
+            pause(&mut self.rng, env)
         };
         self.plan(pause, ClientStep::Think, env);
     }

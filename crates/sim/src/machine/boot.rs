@@ -110,10 +110,6 @@ impl Machine {
         self.log_at_start(&mut log, &records, env)?;
         self.spools.clear();
         let shard = self.shard(groups, env);
-        let mut applier = Applier::new();
-        for replica in replicas {
-            applier.add(replica.region().id, Box::new(replica));
-        }
         Ok(Running {
             shard,
             effects: Effects::default(),
@@ -121,7 +117,7 @@ impl Machine {
             is_turn_planned: false,
             timer_at: None,
             writer: Writer::new(log),
-            applier,
+            applier: applier(replicas),
             tasks: VecDeque::new(),
             is_apply_planned: false,
             round: Round::default(),
@@ -136,6 +132,7 @@ impl Machine {
             hashed_at: BTreeMap::new(),
             heard: BTreeMap::new(),
             observed: BTreeMap::new(),
+            asleep: BTreeSet::new(),
             turns: 0,
         })
     }
@@ -273,6 +270,9 @@ impl Machine {
             retain_bytes_max: options.retain_bytes_max,
             cache_bytes_all: options.cache_bytes_all,
             unapplied_bytes_all: options.unapplied_bytes_all,
+            // As the library sets it.
+            store_timeout: options.election_timeout * 2,
+            wake_spread: env.options.habits.wake_spread,
             ..ShardConfig::default()
         });
         let now = self.clock.local(env.now);
@@ -282,7 +282,7 @@ impl Machine {
                 Comes::Anew(heir, _) => heir,
                 Comes::Back(_) => self.peer_by_name(replica),
             };
-            let raft = self.raft_config(peer, env);
+            let raft = self.raft_config(group, peer, env);
             let restored = match comes {
                 Comes::Back(restored) => restored,
                 Comes::Anew(_, why) => {
@@ -328,6 +328,14 @@ fn bring_together(
         applied = earlier(found.as_ref(), applied);
     }
     restore(group, found, applied, &membership).map_err(text)
+}
+
+fn applier(replicas: Vec<Replica>) -> Applier {
+    let mut applier = Applier::new();
+    for replica in replicas {
+        applier.add(replica.region().id, Box::new(replica));
+    }
+    applier
 }
 
 pub(super) fn tuning(options: &StoreOptions) -> Tuning {

@@ -55,6 +55,7 @@ impl Machine {
                 if turned.began_to_lead {
                     env.tell(format_args!("{} leads {group} in {}", self.id, node.term()));
                     env.marks.hit(Mark::LeaderElected);
+                    self.mark_priority(group, env);
                     if turned.is_rivalled {
                         env.marks.hit(Mark::TwoLeaders);
                     }

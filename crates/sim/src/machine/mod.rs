@@ -12,6 +12,8 @@
 //! | service | the server's request handling | `service`, `reply` |
 //! | boot | start of a store | `boot` |
 //!
+//! `judge` and `sleep` look on: what must hold, and what wakes whom.
+//!
 //! What happens at one virtual moment happens whole; a crash falls between two moments, or, by the
 //! fuse of the disks, between two operations of one.
 
@@ -25,6 +27,7 @@ mod replicas;
 mod reply;
 mod running;
 mod service;
+mod sleep;
 mod spool;
 mod streams;
 mod turn;
@@ -137,6 +140,11 @@ impl Machine {
     /// Its replica of this group, while it has power.
     pub fn node(&self, group: RegionId) -> Option<&Node> {
         self.running.as_ref()?.shard.node(group)
+    }
+
+    /// Whether its replica of this group sleeps.
+    pub fn sleeps(&self, group: RegionId) -> bool {
+        self.node(group).is_some_and(Node::is_asleep)
     }
 
     /// How far its replica of this group has applied, and a hash of its rows.

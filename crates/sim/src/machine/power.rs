@@ -29,6 +29,7 @@ impl Machine {
         if self.is_fused {
             env.marks.hit(Mark::FuseBlown);
         }
+        self.mark_sleeping_leader(env);
         env.safety.on_power_off(self.id);
         self.running = None;
         self.life += 1;

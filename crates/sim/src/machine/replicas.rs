@@ -117,7 +117,7 @@ impl Machine {
         let replica = blank(group, engine, tuning, &self.running().descriptors);
         let begun = restore(group, None, Position::ZERO, &Membership::default());
         let (restored, records) = begun.expect("there is nothing to contradict");
-        let raft = self.raft_config(peer, env);
+        let raft = self.raft_config(group, peer, env);
         let spec = GroupSpec { group, raft, restored, durability: Durability::Engine };
         let now = self.clock.local(env.now);
         let running = self.running();
@@ -126,7 +126,7 @@ impl Machine {
     }
 
     /// The settings of a replica.
-    pub(super) fn raft_config(&mut self, peer: PeerId, env: &Env) -> RaftConfig {
+    pub(super) fn raft_config(&mut self, group: RegionId, peer: PeerId, env: &Env) -> RaftConfig {
         let options = &env.options.store;
         let mut raft = RaftConfig::new(peer, self.rng.next_u64(), membership_codec());
         raft.election_timeout = options.election_timeout;
@@ -134,6 +134,10 @@ impl Machine {
         raft.inflight_messages_max = options.inflight_messages;
         raft.append_bytes_max = options.append_bytes;
         raft.cache_bytes_max = options.cache_bytes;
+        let habits = &env.options.habits;
+        raft.hibernate_after = habits.hibernate_after;
+        raft.read_lag_max = habits.read_lag_max;
+        raft.priorities = env.options.priorities(env.cluster.region(group));
         raft
     }
 
@@ -174,6 +178,7 @@ impl Machine {
         running.descriptors.remove(group);
         running.heard.remove(&group);
         running.observed.remove(&group);
+        running.asleep.remove(&group);
         running.compared.remove(&group);
         running.hashed_at.remove(&group);
         running.applied.remove(&group);

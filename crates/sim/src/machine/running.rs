@@ -49,6 +49,8 @@ pub(super) struct Running {
     pub(super) heard: BTreeMap<RegionId, (Term, Moment)>,
     /// How each node stood after its last turn.
     pub(super) observed: BTreeMap<RegionId, Observed>,
+    /// Groups whose replica here sleeps.
+    pub(super) asleep: BTreeSet<RegionId>,
     /// Turns of nodes so far.
     pub(super) turns: u64,
 }

@@ -215,9 +215,22 @@ impl Machine {
             | Refused::Change(_)
             | Refused::Reset(_) => Why::Busy,
             Refused::LeadershipLost | Refused::ChangeFailed(_) => Why::Lost,
-            Refused::ReadFailed => Why::ReadFailed,
+            Refused::ReadFailed => {
+                self.mark_lag(caller.group, env);
+                Why::ReadFailed
+            }
         };
         self.answer(&caller, Told::Not(why), env);
+    }
+
+    /// A read was refused, perhaps because this follower lacks more than it may.
+    fn mark_lag(&mut self, group: RegionId, env: &mut Env) {
+        let applied = self.running().descriptors.get(group).map(|cell| cell.applied());
+        let most = env.options.habits.read_lag_max;
+        let bound = applied.zip(most).map(|(applied, most)| applied + most);
+        if !self.leads(group) && bound.is_some_and(|bound| env.safety.committed(group) > bound) {
+            env.marks.hit(Mark::ReaderTooFar);
+        }
     }
 
     /// An operator wants another leader.

@@ -16,6 +16,7 @@ use crate::wire::Packet;
 
 use super::Machine;
 use super::running::Running;
+use super::sleep::rouse;
 
 impl Machine {
     /// Hands events to the shard; it takes them in at its next turn.
@@ -90,16 +91,19 @@ impl Machine {
         running.is_turn_planned = false;
         let mut effects = std::mem::take(&mut running.effects);
         let mut heard = Vec::new();
+        let mut roused = BTreeMap::new();
         for event in running.inbox.drain(..) {
             heard.extend(word_of_leader(&event));
             if env.trace.is_told() {
                 env.trace.line(env.now, format_args!("{id} takes in {event:?}"));
             }
+            rouse(&running.asleep, &event, &mut roused);
             running.shard.on_event(event, now);
         }
         running.shard.on_time(now);
         let touched = running.shard.touched();
         running.shard.take_effects(now, &mut effects);
+        running.note_sleep(&touched, &roused, env);
         self.execute(&mut effects, &touched, env);
         // What this very turn took in may have come after what it answered.
         self.running().note_heard(&heard, now);

@@ -10,6 +10,7 @@ mod damaged_log;
 mod damaged_snapshot_chunk;
 mod damaged_while_replicas_move;
 mod install_cut_off;
+mod leader_dies_asleep;
 mod old_leader_wakes_up;
 mod range_delete_within_a_payload;
 mod refused_and_executed_later;
