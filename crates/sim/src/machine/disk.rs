@@ -150,15 +150,18 @@ impl Machine {
             return;
         }
         let name = self.rng.pick(&files).clone();
-        let offset = self.rng.below(self.noted_bytes(&name));
+        let noted = self.noted_bytes(&name);
+        let offset = self.rng.below(noted);
         env.tell(format_args!("{}: {name} rots at {offset}", self.id));
         env.marks.hit(Mark::DiskRotted);
         if self.rng.chance(700) {
             let bit = self.rng.below(8);
             self.log_disk.flip(&name, offset, 1 << bit);
         } else {
+            // Not beyond it: there stands the frame that says so.
             let sector = SECTOR_BYTES as u64;
-            self.log_disk.zero(&name, offset / sector * sector, sector);
+            let start = offset / sector * sector;
+            self.log_disk.zero(&name, start, sector.min(noted - start));
         }
         self.ailments.is_rotten = true;
     }
