@@ -105,6 +105,12 @@ marks! {
     EngineBehindLog = "entries applied again after a crash",
     /// The power went in the middle of the work of a disk.
     FuseBlown = "power lost between two operations of a disk",
+    /// Entries could not be read back from the log.
+    FetchUnreadable = "entries not read back: a read of the log failed",
+    /// What a segment still held could not be read to be rewritten.
+    LeftoversUnreadable = "leftovers not rewritten: a read of the log failed",
+    /// A snapshot that had arrived could not be read.
+    SpoolUnreadable = "snapshot that arrived not installed: a read of it failed",
     /// A disk error ended a process.
     StoppedByDisk = "store stopped by a disk error",
     /// A log was damaged on the medium.

@@ -45,7 +45,7 @@ pub enum Fault {
     FailWrite,
     /// A sync of a log fails.
     FailSync,
-    /// A store restarts and cannot read its log at first.
+    /// A store cannot read its log: while it runs, or at first when it restarts.
     FailRead,
     /// An engine fails.
     FailEngine,

@@ -21,6 +21,8 @@ use super::Fault;
 const BURST_LOSS: u64 = 500;
 /// Crashes that come in the middle of the work of a disk, per mille.
 const FUSES: u64 = 300;
+/// Failed reads that strike a store at work and not at its start, per mille.
+const READS_AT_WORK: u64 = 600;
 /// Longest step of a wall clock, in milliseconds: far more than the life of a session.
 const WALL_STEP_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
@@ -197,8 +199,11 @@ impl World {
         match fault {
             Fault::FailWrite => machine.spoil(DiskFault::FailWrite, env),
             Fault::FailSync => machine.spoil(DiskFault::FailSync, env),
-            Fault::FailRead => {
+            Fault::FailRead if self.nemesis.rng.chance(READS_AT_WORK) => {
                 machine.spoil(DiskFault::FailRead, env);
+            }
+            Fault::FailRead => {
+                machine.spoil(DiskFault::FailReadAtStart, env);
                 self.power_off(store);
             }
             Fault::FailEngine => machine.spoil(DiskFault::FailEngine, env),

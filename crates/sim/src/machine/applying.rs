@@ -86,16 +86,24 @@ impl Machine {
         // If a crash cuts it off, the rows must not be taken for what they were.
         self.hash_group(group, env);
         let is_cut = self.rng.chance(env.options.faults.temptation * 5) && !env.is_healed;
-        let mut chunks = self.chunks(spool);
+        let (whole, mut chunks) = (self.chunks(spool), self.chunks(spool));
+        let is_read = whole.iter().chain(&chunks).all(Result::is_ok);
+        if !is_read {
+            env.marks.hit(Mark::SpoolUnreadable);
+        }
         if is_cut && !chunks.is_empty() {
             chunks.truncate(self.rng.index(chunks.len()));
             let cut = std::io::Error::other("the power went");
             chunks.push(Err(Error::Storage(Box::new(cut))));
         }
-        let whole = self.chunks(spool);
         let running = self.running();
         let is_whole = running.applier.check_snapshot(group, &meta, &mut whole.into_iter(), round);
-        assert!(is_whole.is_ok_and(|is_whole| is_whole), "its chunks were checked on arrival");
+        let is_whole = is_whole.is_ok_and(|is_whole| is_whole);
+        if !is_whole && !is_read {
+            self.spools.remove(spool);
+            return true;
+        }
+        assert!(is_whole, "its chunks were checked on arrival");
         let result = running.applier.install(group, meta, spool, &mut chunks.into_iter(), round);
         match result {
             Ok(()) => {
@@ -106,7 +114,7 @@ impl Machine {
                 let is_here = self.notes.peer(group).is_some();
                 if is_installed {
                     env.marks.hit(Mark::SnapshotInstalled);
-                } else if is_here {
+                } else if is_here && is_read {
                     // Its chunks were checked when they arrived.
                     env.fail(Rule::NoError, format!("{}: whole snapshot refused", self.id));
                 }

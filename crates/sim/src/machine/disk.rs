@@ -16,6 +16,8 @@ use super::Machine;
 
 /// Most operations of a disk until one fails.
 const PATIENCE_MAX: u64 = 20;
+/// How much rarer reads are.
+const READS_PER_PATIENCE: u64 = 8;
 /// Room that a full disk still has, at most.
 const ROOM_BYTES_MAX: u64 = 64 * 1024;
 
@@ -26,8 +28,10 @@ pub enum DiskFault {
     FailWrite,
     /// A sync fails and forgets what it should have kept.
     FailSync,
-    /// The next start cannot read something.
+    /// A read of the log or of a spool fails while the store runs.
     FailRead,
+    /// The next start cannot read something.
+    FailReadAtStart,
     /// The engine fails once.
     FailEngine,
     /// There is no more room, until [`Machine::make_room`].
@@ -91,7 +95,8 @@ impl Machine {
                 self.log_disk.inject(operation, nth.div_ceil(4), Effect::Error);
                 self.ailments.fails = true;
             }
-            DiskFault::FailRead => self.ailments.is_unreadable = true,
+            DiskFault::FailRead => self.fail_read(nth),
+            DiskFault::FailReadAtStart => self.ailments.is_unreadable = true,
             DiskFault::FailEngine => {
                 if let Some(running) = &self.running {
                     running.engine.fail_after(nth / 2);
@@ -112,6 +117,16 @@ impl Machine {
                     self.ailments.is_misdirected = true;
                 }
             }
+        }
+    }
+
+    /// Reads are rare while a store runs: the next one fails, or one soon after.
+    fn fail_read(&mut self, nth: u64) {
+        if self.running.is_some() {
+            let nth = nth.div_ceil(READS_PER_PATIENCE);
+            self.log_disk.inject(Operation::Read, nth, Effect::Error);
+            self.spools.disk().inject(Operation::Read, nth, Effect::Error);
+            self.ailments.fails = true;
         }
     }
 

@@ -38,9 +38,8 @@ impl Spools {
 
     /// Every chunk of a spool, in order.
     pub(super) fn read(&self, number: u64) -> Result<Vec<Bytes>, Error> {
-        let Some(contents) = self.disk.contents(&name(number)) else {
-            return Err(Error::Snapshot(format!("spool {number} is gone")));
-        };
+        let contents = self.contents(number);
+        let contents = contents.map_err(|error| Error::Snapshot(format!("spool: {error}")))?;
         let mut rest = Bytes::from(contents);
         let mut chunks = Vec::new();
         while !rest.is_empty() {
@@ -54,6 +53,15 @@ impl Spools {
             rest = rest.slice(4 + length..);
         }
         Ok(chunks)
+    }
+
+    fn contents(&self, number: u64) -> std::io::Result<Vec<u8>> {
+        let file = self.disk.open(&name(number))?;
+        let length = usize::try_from(file.len()?).map_err(std::io::Error::other)?;
+        let mut contents = vec![0; length];
+        let read = file.read_at(0, &mut contents)?;
+        contents.truncate(read);
+        Ok(contents)
     }
 
     /// Removes a spool; one that is gone is fine.

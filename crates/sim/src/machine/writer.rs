@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kontiki_log::{
-    Log, Prepared, Record, SegmentRequest, SimDisk, prepare_segment, remove_segments,
+    Error, Log, Prepared, Record, SegmentRequest, SimDisk, prepare_segment, remove_segments,
 };
 use kontiki_multiraft::{Event, LogTask, Outbound, TaskSeq};
 use kontiki_raft::Fetch;
@@ -184,7 +184,10 @@ impl Machine {
         for (group, Fetch { ticket, after, to, bytes_max }) in std::mem::take(&mut writer.fetches) {
             match writer.log.entries(group, after, to, bytes_max) {
                 Ok(entries) => events.push(Event::Fetched { ticket, entries }),
-                Err(error) => return self.fatal(&format!("log read: {error}"), env),
+                Err(error) => {
+                    env.marks.hit(Mark::FetchUnreadable);
+                    return self.fatal(&format!("log read: {error}"), env);
+                }
             }
         }
         if events.iter().any(|event| matches!(event, Event::Fetched { entries: Some(_), .. })) {
@@ -269,7 +272,12 @@ impl Machine {
                     self.tell_shard([Event::LogCrowded { groups }], env);
                 }
             }
-            Err(error) => self.fatal(&format!("log collect: {error}"), env),
+            Err(error) => {
+                if matches!(error, Error::Io { operation: "read", .. }) {
+                    env.marks.hit(Mark::LeftoversUnreadable);
+                }
+                self.fatal(&format!("log collect: {error}"), env);
+            }
         }
     }
 
