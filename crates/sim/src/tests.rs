@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use crate::habits::HabitOptions;
 use crate::marks::{Mark, Marks};
 use crate::mutant::{Mutant, Outside};
 use crate::options::Options;
@@ -83,8 +82,6 @@ fn a_lie_about_damaged_disks_is_noticed() {
 fn lying(seed: u64) -> Options {
     let mut options = Options::draw(seed, Duration::from_secs(30));
     options.let_disks_lie();
-    // Rests leave little to damage.
-    options.habits = HabitOptions::none();
     options
 }
 

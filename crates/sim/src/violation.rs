@@ -8,7 +8,7 @@ use std::fmt;
 /// The rules that runs are judged by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Rule {
-    /// At most one leader per term (Raft figure 3).
+    /// At most one leader per term (Raft figure 3), and nobody has an entry of it that it lacks.
     ElectionSafety,
     /// A term begins with a candidate: nothing else makes one (thesis §9.6).
     TermHasCandidate,
@@ -20,11 +20,16 @@ pub enum Rule {
     LogMatching,
     /// A leader never replaces entries of its own log (Raft figure 3).
     LeaderAppendOnly,
+    /// Whoever has the more up-to-date log holds what was committed by its terms (Raft §5.4.1).
+    UpToDate,
     /// Every leader holds everything committed before its term (Raft figure 3).
     LeaderCompleteness,
     /// Two peers never commit or apply different entries at one index (Raft figure 3).
     StateMachineSafety,
-    /// What is committed is durable on a quorum, by the disks and not by what nodes say.
+    /// Some log of every quorum holds what is committed, as long as the group lives.
+    QuorumLog,
+    /// What is committed is durable on a quorum, by the disks and not by what nodes say, and stays
+    /// so.
     CommitDurable,
     /// What a follower acknowledges is durable on its disk.
     AckDurable,

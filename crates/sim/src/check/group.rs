@@ -20,6 +20,8 @@ use super::memberships::Memberships;
 use super::safety::{Judged, broken};
 use super::shadow::{Shadow, ShadowLog};
 
+mod standing;
+
 /// Salt of the hash over entries; any number does.
 const ENTRY_SALT: u64 = 0x5afe;
 
@@ -73,6 +75,10 @@ impl<'a> Disks<'a> {
     fn owed(self, store: StoreId) -> Option<&'a ShadowLog> {
         self.shadows.get(&store)?.owed.get(&self.group)
     }
+
+    fn believed(self, store: StoreId) -> Option<&'a ShadowLog> {
+        self.shadows.get(&store)?.believed.get(&self.group)
+    }
 }
 
 /// What is known of one group.
@@ -88,7 +94,11 @@ pub(super) struct GroupFacts {
     newest_term: Term,
     votes: BTreeMap<(Term, PeerId), PeerId>,
     facts: BTreeMap<(Index, Term), Fact>,
+    /// The newest entry of each term that ever stood in any log.
+    newest: BTreeMap<Term, Index>,
     committed: Vec<CommittedFact>,
+    /// Up to where was committed by the end of each term.
+    committed_by: BTreeMap<Term, Index>,
     hashes: BTreeMap<Index, (StoreId, u64)>,
     state_hashes: BTreeMap<Index, (StoreId, u64)>,
     /// Entries looked at for repeated requests, and the requests found.
@@ -180,6 +190,7 @@ impl GroupFacts {
             before = Some(position.term);
             self.memberships.note(entry);
         }
+        self.note_newest(entries);
         Ok(replaces)
     }
 
@@ -253,6 +264,7 @@ impl GroupFacts {
         }
         let last = believed.last_index();
         self.seen.insert(store, Seen { commit: node.commit(), leads, last });
+        self.check_standing(store, believed)?;
         Ok(Turned {
             began_to_lead: began.is_some(),
             ceased_to_lead: before.leads.is_some() && before.leads != leads,
@@ -321,6 +333,7 @@ impl GroupFacts {
         believed: &ShadowLog,
         from: Index,
     ) -> Judged {
+        let known = self.committed.len();
         let first = from.0.max(believed.start.index.0) + 1;
         for index in (first..=node.commit().0).map(Index) {
             let Some(term) = believed.term_at(index) else {
@@ -348,6 +361,11 @@ impl GroupFacts {
                 }
             }
         }
+        if self.committed.len() > known {
+            self.note_committed(node.term());
+            self.check_leaders(disks)?;
+            self.check_held(disks)?;
+        }
         Ok(())
     }
 
@@ -361,11 +379,7 @@ impl GroupFacts {
         position: Position,
     ) -> Judged {
         let holds = |store: StoreId| disks.owed(store).is_some_and(|owed| owed.holds(position));
-        // The copy of an heir is none of the replica before it.
-        let is_copy = |peer: Peer| {
-            let held = self.damaged.get(&peer.id).is_some_and(|lost| lost.holds(position));
-            held || self.own.get(&peer.store) == Some(&peer.id) && holds(peer.store)
-        };
+        let is_copy = |peer: Peer| self.is_copy(peer, position, |store| disks.owed(store));
         if !memberships.into_iter().any(|membership| is_quorum(membership, is_copy)) {
             let holders: Vec<_> = disks.shadows.keys().filter(|&&store| holds(store)).collect();
             let what = format!("{store} commits {position}, durable on {holders:?} only");

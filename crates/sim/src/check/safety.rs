@@ -65,15 +65,20 @@ impl Safety {
         let shadow = self.shadows.entry(store).or_default();
         let mut is_tail_replaced = false;
         for record in records {
-            if let Record::Append { group, entries } = record {
-                let facts = self.groups.entry(*group).or_default();
-                let believed = shadow.believed.entry(*group).or_default();
-                is_tail_replaced |= facts.on_append(store, believed, entries)?;
+            let facts = self.groups.entry(record.group()).or_default();
+            match record {
+                Record::Append { group, entries } => {
+                    let believed = shadow.believed.entry(*group).or_default();
+                    is_tail_replaced |= facts.on_append(store, believed, entries)?;
+                }
+                Record::Snapshot { meta, .. } => facts.on_snapshot(store, meta.position)?,
+                _ => {}
             }
         }
-        shadow
+        let cut = shadow
             .on_task(task, records)
             .map_err(|what| broken(Rule::LogMatching, format!("{store}: {what}")))?;
+        self.check_held(&cut)?;
         Ok(is_tail_replaced)
     }
 
@@ -93,7 +98,20 @@ impl Safety {
     /// A broken rule.
     pub fn on_synced(&mut self, store: StoreId) -> Judged {
         let shadow = self.shadows.entry(store).or_default();
-        shadow.on_synced().map_err(|what| broken(Rule::LogMatching, format!("{store}: {what}")))
+        let cut = shadow
+            .on_synced()
+            .map_err(|what| broken(Rule::LogMatching, format!("{store}: {what}")))?;
+        self.check_held(&cut)
+    }
+
+    /// What is committed in these groups is still held, in memory and on disks.
+    fn check_held<'a>(&self, groups: impl IntoIterator<Item = &'a RegionId>) -> Judged {
+        for group in groups {
+            if let Some(facts) = self.groups.get(group) {
+                facts.check_held(Disks { shadows: &self.shadows, group: *group })?;
+            }
+        }
+        Ok(())
     }
 
     /// The log of a store gave this back, and says itself that it lost some groups. Tells how many
@@ -107,30 +125,43 @@ impl Safety {
         found: Logs,
         lost: &BTreeSet<RegionId>,
     ) -> Judged<usize> {
-        self.on_power_off(store);
+        self.on_power_off(store)?;
         let shadow = self.shadows.entry(store).or_default();
         for group in lost {
             let lost = shadow.lose(*group);
             self.groups.entry(*group).or_default().on_damaged(store, lost);
         }
-        shadow
+        let survived = shadow
             .on_recovered(found)
-            .map_err(|what| broken(Rule::RecoveryComplete, format!("{store}: {what}")))
+            .map_err(|what| broken(Rule::RecoveryComplete, format!("{store}: {what}")))?;
+        for (group, log) in &shadow.owed {
+            self.groups.entry(*group).or_default().check_log(store, log)?;
+        }
+        self.check_held(self.groups.keys())?;
+        Ok(survived)
     }
 
-    /// A store lost its power.
-    pub fn on_power_off(&mut self, store: StoreId) {
+    /// A store lost its power, and with it what was in memory only.
+    ///
+    /// # Errors
+    /// A broken rule.
+    pub fn on_power_off(&mut self, store: StoreId) -> Judged {
         for facts in self.groups.values_mut() {
             facts.forget_seen(store);
         }
+        self.check_held(self.groups.keys())
     }
 
     /// A store destroyed its replica of a group.
-    pub fn on_destroyed(&mut self, store: StoreId, group: RegionId) {
+    ///
+    /// # Errors
+    /// A broken rule.
+    pub fn on_destroyed(&mut self, store: StoreId, group: RegionId) -> Judged {
         if let Some(facts) = self.groups.get_mut(&group) {
             facts.forget_seen(store);
             facts.on_lost(store);
         }
+        self.check_held([&group])
     }
 
     /// Whether a membership in effect counts on a replica of this store that was damaged.

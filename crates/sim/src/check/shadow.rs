@@ -5,7 +5,7 @@
 //! second image, with any number of the writes that came after the last sync, in their order, and
 //! nothing else. A write is kept whole or not at all, unless it was too large for one frame.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kontiki_log::Record;
 use kontiki_multiraft::TaskSeq;
@@ -80,6 +80,15 @@ impl ShadowLog {
     /// True when the entry is in the log, or covered by what the log begins after.
     pub fn holds(&self, position: Position) -> bool {
         position.index < self.start.index || self.term_at(position.index) == Some(position.term)
+    }
+
+    /// True when what it holds may be gone after this change.
+    fn is_cut_by(&self, change: &Change) -> bool {
+        match change {
+            Change::Append(first, _) => *first <= self.last_index(),
+            Change::Snapshot(..) | Change::Forget => true,
+            Change::Hard(_) | Change::Compact(_) => false,
+        }
     }
 
     /// Changes it as the log would.
@@ -157,18 +166,24 @@ struct Written {
 }
 
 impl Shadow {
-    /// A task left the shard.
+    /// A task left the shard. Tells which logs it cuts.
     ///
     /// # Errors
     /// A record that no log can follow, in words.
-    pub fn on_task(&mut self, task: TaskSeq, records: &[Record]) -> Result<(), String> {
+    pub fn on_task(
+        &mut self,
+        task: TaskSeq,
+        records: &[Record],
+    ) -> Result<BTreeSet<RegionId>, String> {
         let changes = records.iter().filter_map(|r| Some((r.group(), Change::of(r)?)));
         let changes: Vec<_> = changes.collect();
+        let mut cut = BTreeSet::new();
         for change in &changes {
+            note_cut(&self.believed, change, &mut cut);
             apply(&mut self.believed, change)?;
         }
         self.turned.push_back((task, changes));
-        Ok(())
+        Ok(cut)
     }
 
     /// All tasks up to this one were written, as so many frames.
@@ -189,18 +204,20 @@ impl Shadow {
         self.written.push(Written { changes, is_cut });
     }
 
-    /// Everything written is durable.
+    /// Everything written is durable. Tells of which groups the disk may hold less than before.
     ///
     /// # Errors
     /// A record that no log can follow, in words.
-    pub fn on_synced(&mut self) -> Result<(), String> {
+    pub fn on_synced(&mut self) -> Result<BTreeSet<RegionId>, String> {
         self.cut.clear();
+        let mut cut = BTreeSet::new();
         for written in std::mem::take(&mut self.written) {
             for change in &written.changes {
+                note_cut(&self.owed, change, &mut cut);
                 self.owe(change)?;
             }
         }
-        Ok(())
+        Ok(cut)
     }
 
     fn owe(&mut self, change: &(RegionId, Change)) -> Result<(), String> {
@@ -282,6 +299,12 @@ fn holds_part(owed: &Logs, change: &(RegionId, Change), found: &Logs) -> Result<
     let mut logs = owed.clone();
     apply(&mut logs, &(*group, Change::Append(*first, terms[..kept].to_vec())))?;
     Ok(logs == *found)
+}
+
+fn note_cut(logs: &Logs, (group, change): &(RegionId, Change), cut: &mut BTreeSet<RegionId>) {
+    if logs.get(group).is_some_and(|log| log.is_cut_by(change)) {
+        cut.insert(*group);
+    }
 }
 
 fn apply(logs: &mut Logs, (group, change): &(RegionId, Change)) -> Result<(), String> {

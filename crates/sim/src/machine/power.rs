@@ -30,7 +30,8 @@ impl Machine {
             env.marks.hit(Mark::FuseBlown);
         }
         self.mark_sleeping_leader(env);
-        env.safety.on_power_off(self.id);
+        let judged = env.safety.on_power_off(self.id);
+        env.judge(judged);
         self.running = None;
         self.life += 1;
         self.is_fused = false;

@@ -21,6 +21,7 @@ use kontiki_types::{Body, Membership, Message, PeerId, Position, RegionId};
 use crate::cluster::age;
 use crate::env::{Env, Work};
 use crate::marks::Mark;
+use crate::mutant::Outside;
 
 use super::Machine;
 use super::boot::tuning;
@@ -172,7 +173,8 @@ impl Machine {
         env.tell(format_args!("{} destroys its replica of {group}", self.id));
         env.marks.hit(Mark::ReplicaDestroyed);
         self.notes.remove(group);
-        env.safety.on_destroyed(self.id, group);
+        let judged = env.safety.on_destroyed(self.id, group);
+        env.judge(judged);
         let running = self.running();
         running.shard.destroy_group(group);
         running.descriptors.remove(group);
@@ -202,6 +204,9 @@ impl Machine {
         descriptors: &Descriptors,
         env: &mut Env,
     ) -> Result<Vec<Record>, kontiki_multiraft::Error> {
+        if self.life > 0 && env.options.is_mutant(Outside::ReplicaForgotten) {
+            self.notes.here.pop_first();
+        }
         let is_gone = |replica: &mut Replica| self.notes.peer(replica.id()).is_none();
         for mut replica in replicas.extract_if(.., is_gone) {
             env.marks.hit(Mark::DestroyResumed);
