@@ -68,6 +68,12 @@ impl HabitOptions {
         }
     }
 
+    /// How much of the time clients do not rest.
+    pub fn working_percent(&self) -> u64 {
+        let resting = |Rests { every, long }: Rests| 100 * long.as_secs() / every.as_secs();
+        100 - self.rests.map_or(0, resting)
+    }
+
     /// How long a client that would begin something now waits besides.
     pub fn rest(&self, now: Moment) -> Duration {
         let Some(Rests { every, long }) = self.rests else { return Duration::ZERO };
@@ -87,5 +93,7 @@ mod tests {
         let habits = HabitOptions { rests: Some(rests), ..HabitOptions::none() };
         let rest = |s: u64| habits.rest(Moment::ZERO + Duration::from_secs(s)).as_secs();
         assert_eq!([0, 5, 11, 12, 19, 20, 45, 59].map(rest), [12, 7, 1, 0, 0, 12, 7, 0]);
+        assert_eq!(habits.working_percent(), 40);
+        assert_eq!(HabitOptions::none().working_percent(), 100);
     }
 }

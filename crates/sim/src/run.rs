@@ -213,7 +213,8 @@ fn judge(world: &mut World) {
     let judged = env.book.check();
     env.judge(judged);
     let minutes = env.options.duration.as_secs() / 60;
-    let (done, least) = (env.book.ok_count(), minutes * OPERATIONS_PER_MINUTE_MIN);
+    let most = minutes * OPERATIONS_PER_MINUTE_MIN;
+    let (done, least) = (env.book.ok_count(), most * env.options.habits.working_percent() / 100);
     if done < least {
         let what = format!("{done} operations ended well, at least {least} must");
         env.fail(Rule::Workload, what);
