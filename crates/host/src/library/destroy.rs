@@ -95,6 +95,9 @@ impl Host {
     /// one that [`Host::create_node`] refuses because its log or its snapshot is damaged. `peer` is
     /// its number, which no node of the group on this host can have ever after; another may join.
     ///
+    /// Where the node does not run, nothing here knows its number: a wrong one destroys the replica
+    /// all the same, and lets the right one come back and vote a second time.
+    ///
     /// For replicas that were removed from their group, or will be: the others may count on what
     /// it acknowledged. Take it out of the configuration first where that is possible.
     ///

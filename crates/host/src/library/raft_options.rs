@@ -1,8 +1,8 @@
 //! What a node is told about replication itself: sizes, windows, margins, and how far clocks are
 //! trusted. JRaft's `RaftOptions`; the guide's last section has the table.
 //!
-//! The defaults are those of the core, `kontiki_raft::Config`. Every value is checked when the host
-//! starts: one that no group could live with is refused there.
+//! The defaults are those of the core, `kontiki_raft::Config`. What no group could live with is
+//! refused when the host starts; the rest is the user's judgement.
 
 use std::time::Duration;
 
