@@ -230,6 +230,11 @@ impl Shard {
         self.with(id, Group::halt_now);
     }
 
+    /// Whether the replica here takes no part: it halted, and was not revived or waits for the log.
+    pub fn is_halted(&self, id: RegionId) -> bool {
+        self.groups.get(&id).is_some_and(|group| group.is_halted())
+    }
+
     /// Let a halted replica take part again, as if its process had restarted: at once, or when
     /// what it has on its way to the log is durable. False when there is no halted one, or its log
     /// begins after where the new state machine stands.

@@ -86,7 +86,10 @@ impl Shared {
         assert!(at.position.index >= start.index, "{} is before the log, at {start}", at.position);
         let kept = (self.log.clone(), self.memberships.unforced());
         let holds = self.log.matches(at.position);
-        let applied = if holds { at.position.index } else { start.index };
+        let mut applied = if holds { at.position.index } else { start.index };
+        if mutants::is_on(Mutant::RevivedAhead) {
+            applied = self.applying.applied();
+        }
         let installed = (!holds).then(|| at.clone());
         Self::begin(config, self.hard_state(), kept, applied, installed)
     }

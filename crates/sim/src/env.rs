@@ -95,6 +95,27 @@ pub enum Work {
         /// Which replica.
         peer: PeerId,
     },
+    /// The snapshot that a group in memory makes of itself is written.
+    Save {
+        /// Which group.
+        group: RegionId,
+        /// Which snapshot.
+        number: u64,
+    },
+    /// The owner of a replica in memory notices that it has halted.
+    Rest {
+        /// Of which group.
+        group: RegionId,
+        /// Which replica.
+        peer: PeerId,
+    },
+    /// And brings it back.
+    Revive {
+        /// Of which group.
+        group: RegionId,
+        /// Which replica.
+        peer: PeerId,
+    },
     /// The receiver of a snapshot has not acknowledged this part in time.
     ChunkTimeout {
         /// Which stream.

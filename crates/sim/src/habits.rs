@@ -1,5 +1,6 @@
 //! What a library's user may set besides: groups that sleep, wishes for leaders, readers that do
-//! not wait; and clients that rest, so that groups have a reason to sleep.
+//! not wait, state in memory that is saved now and then; and clients that rest, so that groups have
+//! a reason to sleep.
 //!
 //! Drawn from streams of their own, so that the other choices of a seed stay what they were.
 
@@ -22,6 +23,17 @@ pub struct HabitOptions {
     pub read_lag_max: Option<u64>,
     /// Clients begin nothing in the first part of each such time.
     pub rests: Option<Rests>,
+    /// Groups whose state is in memory, and durable by snapshots of its own.
+    pub saves: Option<Saves>,
+}
+
+/// Which groups those are, and when they are saved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Saves {
+    /// Every group, every second one, ….
+    pub every_groups: u64,
+    /// After so many entries.
+    pub every_entries: u64,
 }
 
 /// When clients rest, all at once.
@@ -42,6 +54,7 @@ impl HabitOptions {
             priorities: Vec::new(),
             read_lag_max: None,
             rests: None,
+            saves: None,
         }
     }
 
@@ -52,6 +65,7 @@ impl HabitOptions {
         };
         let priorities: &[&[i32]] =
             &[&[], &[], &[30, 20, 10], &[80, 60, 60], &[20, 1, 1], &[10, 10, 0], &[30, 0, 10]];
+        let saves = |every_groups, every_entries| Some(Saves { every_groups, every_entries });
         let spread = *root.fork("wake spread").pick(&[0, 500, 5_000]);
         Self {
             hibernate_after: *root.fork("hibernation").pick(&[
@@ -65,6 +79,14 @@ impl HabitOptions {
             priorities: root.fork("priorities").pick(priorities).to_vec(),
             read_lag_max: *root.fork("read lag").pick(&[None, None, Some(0), Some(5), Some(100)]),
             rests: *root.fork("rests").pick(&[None, None, rests(8, 4), rests(20, 12)]),
+            saves: *root.fork("saves").pick(&[
+                None,
+                None,
+                saves(1, 10),
+                saves(1, 100),
+                saves(1, 2_000),
+                saves(2, 50),
+            ]),
         }
     }
 

@@ -191,6 +191,26 @@ marks! {
     PacketDuplicated = "packet duplicated",
     /// A packet was held back for a long time.
     PacketHeld = "packet delivered late",
+    /// A group in memory saved itself.
+    Saved = "state in memory saved",
+    /// It did because the log needed the room.
+    SaveForced = "state in memory saved for the log",
+    /// The power went while it did.
+    SaveCutOff = "power lost while state was being saved",
+    /// A snapshot from elsewhere came while an older state was being saved.
+    SaveOvertaken = "save overtaken by a snapshot",
+    /// A replica began with what it had saved.
+    SavedLoaded = "replica began with a saved state",
+    /// A state machine failed on entries.
+    MachineFailed = "state machine failed",
+    /// A state machine failed to load a snapshot.
+    LoadFailed = "state machine failed to load a snapshot",
+    /// A replica was shut down by its owner.
+    ShutDown = "replica shut down",
+    /// A replica that had halted came back.
+    Revived = "halted replica came back",
+    /// A halted replica had to wait for the log before it came back.
+    RevivedLater = "halted replica waited for its log",
     /// A wall clock jumped.
     WallJumped = "wall clock stepped",
     /// The phase after the faults had to elect a leader.

@@ -49,6 +49,8 @@ pub enum Outside {
     HeirForgotten,
     /// Damaged frames are not refused: their checksum is made good again after the damage.
     DamagePasses,
+    /// A snapshot counts as durable as soon as it is written.
+    SaveReportedEarly,
     /// The driver does not know a replica any more after a restart, and clears what is left of it.
     ReplicaForgotten,
 }
@@ -69,6 +71,7 @@ impl Outside {
         Self::HeirIsOld,
         Self::HeirForgotten,
         Self::DamagePasses,
+        Self::SaveReportedEarly,
         Self::ReplicaForgotten,
     ];
 }

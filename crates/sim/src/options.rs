@@ -11,10 +11,10 @@ use std::time::Duration;
 use kontiki_multiraft::ShardConfig;
 use kontiki_raft::Priority;
 use kontiki_testkit::Rng;
-use kontiki_types::{PeerId, Region, StoreId};
+use kontiki_types::{PeerId, Region, RegionId, StoreId};
 
 use crate::fault::Fault;
-use crate::habits::HabitOptions;
+use crate::habits::{HabitOptions, Saves};
 use crate::limits;
 use crate::mutant::{Mutant, Outside};
 
@@ -199,6 +199,9 @@ impl Options {
             has_lying_disks: false,
             is_white_box: true,
         };
+        if options.habits.saves.is_some() {
+            options.faults.fail_machines(&mut root.fork("machines"));
+        }
         // Whatever waits out a transfer may become one entry, and that must fit a segment.
         let value = options.workload.value_bytes_max + 100;
         let largest = limits::CALLERS_MAX as u64 * limits::WRITE_VALUES_MAX * value;
@@ -262,6 +265,14 @@ impl Options {
         let wishes = self.habits.priorities.iter().cycle().skip(first);
         let peers = region.peers.iter().map(|peer| peer.id);
         peers.zip(wishes.map(|&wish| Priority(wish).max(least))).collect()
+    }
+
+    /// Whether the state of a group is in memory, and durable by snapshots of its own. Not where
+    /// logs are damaged: who embeds the library replaces such a replica by hand.
+    pub fn is_in_memory(&self, group: RegionId) -> bool {
+        let is_damaging = self.faults.hat.iter().any(|fault| fault.damages());
+        let is_chosen = |saves: Saves| group.0.is_multiple_of(saves.every_groups);
+        !is_damaging && self.habits.saves.is_some_and(is_chosen)
     }
 
     /// Any number of disks may be damaged, and some are.
@@ -427,9 +438,17 @@ impl FaultOptions {
         self.dead_at_end.is_some() || self.hat.iter().any(|fault| fault.damages())
     }
 
+    /// State machines fail, and are shut down, or not.
+    fn fail_machines(&mut self, rng: &mut Rng) {
+        for &fault in Fault::ALL.iter().filter(|fault| fault.is_of_machines()) {
+            let copies = *rng.pick(&[0, 1, 3]);
+            self.hat.extend(std::iter::repeat_n(fault, copies));
+        }
+    }
+
     fn draw(rng: &mut Rng, store_count: u64) -> Self {
         let mut hat = Vec::new();
-        for &fault in Fault::ALL {
+        for &fault in Fault::ALL.iter().filter(|fault| !fault.is_of_machines()) {
             let copies = *rng.pick(&[0, 0, 1, 3]);
             hat.extend(std::iter::repeat_n(fault, copies));
         }

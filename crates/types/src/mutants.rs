@@ -94,6 +94,12 @@ mutants! {
     /// A read is served before its index is applied.
     ReadBeforeApply,
 
+    // Replicas that halt and come back.
+    /// A replica comes back while the log still writes what the one before it wanted.
+    RevivedEarly,
+    /// A replica comes back as if its new state machine stood where the old one did.
+    RevivedAhead,
+
     // Snapshots and compaction.
     /// An installed snapshot keeps a log that contradicts it (hashicorp#697).
     SnapshotKeepsTail,

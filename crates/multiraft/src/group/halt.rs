@@ -6,6 +6,7 @@
 //! need not wait for an election timeout.
 
 use kontiki_raft::{ChangeFailure, Config as RaftConfig, RoleKind, TransferOutcome};
+use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Moment, SnapshotMeta};
 
 use super::Group;
@@ -111,7 +112,7 @@ impl Group {
     }
 
     pub(super) fn try_revive(&mut self, now: Moment) {
-        if !self.in_flight.is_empty() {
+        if !self.in_flight.is_empty() && !mutants::is_on(Mutant::RevivedEarly) {
             return;
         }
         let Some(revival) = self.revival.take() else { return };

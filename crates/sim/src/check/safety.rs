@@ -152,6 +152,18 @@ impl Safety {
         self.check_held(self.groups.keys())
     }
 
+    /// A replica takes no part any more on a store at work, until it begins again with what its
+    /// log holds.
+    ///
+    /// # Errors
+    /// A broken rule.
+    pub fn on_halted(&mut self, store: StoreId, group: RegionId) -> Judged {
+        if let Some(facts) = self.groups.get_mut(&group) {
+            facts.forget_seen(store);
+        }
+        self.check_held([&group])
+    }
+
     /// A store destroyed its replica of a group.
     ///
     /// # Errors

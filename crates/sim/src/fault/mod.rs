@@ -71,6 +71,10 @@ pub enum Fault {
     WallStep,
     /// A client dies with its operations under way; another comes in its place.
     ClientCrash,
+    /// A state machine in memory fails.
+    FailMachine,
+    /// The owner of a replica in memory shuts it down, and brings it back.
+    ShutDown,
 }
 
 impl Fault {
@@ -82,6 +86,11 @@ impl Fault {
     /// Votes or replicas move.
     pub fn changes_members(self) -> bool {
         matches!(self, Self::ChangeRoles | Self::ChangeMembers)
+    }
+
+    /// It strikes groups in memory only.
+    pub fn is_of_machines(self) -> bool {
+        matches!(self, Self::FailMachine | Self::ShutDown)
     }
 
     /// All faults.
@@ -116,5 +125,7 @@ impl Fault {
         Self::ChangeMembers,
         Self::WallStep,
         Self::ClientCrash,
+        Self::FailMachine,
+        Self::ShutDown,
     ];
 }

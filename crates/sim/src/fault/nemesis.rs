@@ -188,6 +188,20 @@ impl World {
                 let client = self.nemesis.rng.index(self.clients.len());
                 self.clients[client].crash(&mut self.env);
             }
+            Fault::FailMachine | Fault::ShutDown => self.strike_machine(fault),
+        }
+    }
+
+    /// A state machine in memory, more often than not that of a leader, fails or is shut down.
+    fn strike_machine(&mut self, fault: Fault) {
+        let group = self.any_group();
+        let leader = self.leader_of(group).filter(|_| self.nemesis.rng.chance(500));
+        let store = leader.unwrap_or_else(|| self.any_store());
+        let (machine, rng) = (&mut self.machines[World::index_of(store)], &mut self.nemesis.rng);
+        if fault == Fault::FailMachine {
+            machine.fail_machine(group, rng.chance(300));
+        } else {
+            machine.halt(group, rng.chance(500), &mut self.env);
         }
     }
 

@@ -44,6 +44,7 @@ impl Machine {
             self.finish_round(round, env);
         }
         self.hash_rows(env);
+        self.save_what_is_due(env);
     }
 
     fn finish_round(&mut self, mut round: Round, env: &mut Env) {
@@ -54,7 +55,10 @@ impl Machine {
             self.serve_read(token, env);
         }
         for snapshot in std::mem::take(&mut round.snapshots) {
-            self.queue_snapshot(snapshot, env);
+            self.send_saved(snapshot, env);
+        }
+        for token in std::mem::take(&mut round.refused) {
+            self.disappoint(token, env);
         }
         for (group, meta, spool) in std::mem::take(&mut round.installs) {
             if !self.install(group, meta, spool, &mut round, env) {
@@ -64,6 +68,9 @@ impl Machine {
             }
         }
         let events = std::mem::take(&mut round.events);
+        if events.iter().any(|event| matches!(event, Event::Halt { .. })) {
+            env.marks.hit(Mark::MachineFailed);
+        }
         let applied = events.iter().filter_map(|event| match event {
             Event::Applied { group, .. } | Event::SnapshotInstalled { group, .. } => Some(*group),
             _ => None,
@@ -83,6 +90,11 @@ impl Machine {
         env: &mut Env,
     ) -> bool {
         env.tell(format_args!("{} installs {meta:?} from spool {spool}", self.id));
+        if self.running().rows.memories.contains_key(&group) {
+            let installed = self.install_saved(group, meta, spool, round, env);
+            assert!(installed.is_ok(), "{}: {group} is in memory: {installed:?}", self.id);
+            return true;
+        }
         // If a crash cuts it off, the rows must not be taken for what they were.
         self.hash_group(group, env);
         let is_cut = self.rng.chance(env.options.faults.temptation * 5) && !env.is_healed;
@@ -166,7 +178,7 @@ impl Machine {
         if env.options.is_mutant(Outside::EngineSyncLies) {
             return;
         }
-        if let Err(error) = self.running().engine.sync() {
+        if let Err(error) = self.running().rows.store.sync() {
             self.fatal(&format!("engine sync: {error}"), env);
         }
     }

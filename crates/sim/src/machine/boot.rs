@@ -8,8 +8,8 @@ use kontiki_codec::store_ident::StoreIdent;
 use kontiki_engine::Engine;
 use kontiki_log::{Config as LogConfig, Group, Log, Record, Recovered, SimDisk, Tail};
 use kontiki_multiraft::{
-    Applier, Durability, Effects, EngineSyncConfig, GroupSpec, Quarantined, Round, Shard,
-    ShardConfig, StateMachine, TaskSeq, restore,
+    Applier, Effects, EngineSyncConfig, GroupSpec, Quarantined, Round, Shard, ShardConfig,
+    StateMachine, TaskSeq, restore,
 };
 use kontiki_raft::Restored;
 use kontiki_store::{
@@ -26,6 +26,7 @@ use crate::options::StoreOptions;
 
 use super::Machine;
 use super::fuse::FusedEngine;
+use super::memory::Rows;
 use super::running::Running;
 use super::streams::Streams;
 use super::writer::Writer;
@@ -70,16 +71,17 @@ impl Machine {
     }
 
     fn boot(&mut self, env: &mut Env) -> Booted<Running> {
-        let sim_engine = Arc::new(FusedEngine::new(self.engine_disk.open()));
-        self.light_fuse_at_start(&sim_engine, env);
+        let mut rows = Rows::new(FusedEngine::new(self.engine_disk.open()));
+        self.light_fuse_at_start(&rows.store, env);
         self.fail_start();
-        let engine: Arc<dyn Engine> = Arc::clone(&sim_engine) as Arc<dyn Engine>;
+        let engine: Arc<dyn Engine> = Arc::clone(&rows.store) as Arc<dyn Engine>;
         let ident = StoreIdent { cluster: CLUSTER, store: self.id };
         if bootstrap::identity(&*engine).map_err(text)?.is_none() {
-            let regions = env.cluster.regions_on(self.id);
+            let mut regions = env.cluster.regions_on(self.id);
             for region in &regions {
                 self.notes.add(region.id, peer_of(region.id, self.id));
             }
+            regions.retain(|region| !env.options.is_in_memory(region.id));
             bootstrap::bootstrap(&*engine, ident, &regions).map_err(text)?;
         }
         let background: Arc<dyn Background> = Arc::new(Inline);
@@ -88,9 +90,10 @@ impl Machine {
         let Opened { mut replicas, descriptors, pending_installs } = opened;
         let (mut log, mut recovered) = self.recover_log(env)?;
         self.resume_installs(&mut replicas, pending_installs, env)?;
+        self.load_all(&mut rows, &mut replicas, &descriptors, env).map_err(text)?;
         let mut known = recovered.groups.keys().copied();
         let mut records = self
-            .settle_replicas(&mut replicas, &mut known, &engine, &descriptors, env)
+            .settle_replicas(&mut replicas, &mut known, &mut rows, &descriptors, env)
             .map_err(text)?;
         recovered.groups.retain(|group, _| records.iter().all(|record| record.group() != *group));
         let mut groups = Vec::new();
@@ -108,8 +111,8 @@ impl Machine {
             }
         }
         self.log_at_start(&mut log, &records, env)?;
-        self.spools.clear();
-        let shard = self.shard(groups, env);
+        self.spools.keep_only(self.saves.values().map(|saved| saved.spool));
+        let shard = self.shard(groups, &rows, env);
         Ok(Running {
             shard,
             effects: Effects::default(),
@@ -117,11 +120,11 @@ impl Machine {
             is_turn_planned: false,
             timer_at: None,
             writer: Writer::new(log),
-            applier: applier(replicas),
+            applier: applier(replicas, &rows),
             tasks: VecDeque::new(),
             is_apply_planned: false,
             round: Round::default(),
-            engine: sim_engine,
+            rows,
             is_engine_synced_early: false,
             descriptors,
             callers: BTreeMap::new(),
@@ -133,6 +136,7 @@ impl Machine {
             heard: BTreeMap::new(),
             observed: BTreeMap::new(),
             asleep: BTreeSet::new(),
+            resting: BTreeSet::new(),
             turns: 0,
         })
     }
@@ -258,7 +262,7 @@ impl Machine {
         replica.heir().unwrap_or_else(noted)
     }
 
-    fn shard(&mut self, groups: Vec<(&Replica, Comes)>, env: &Env) -> Shard {
+    fn shard(&mut self, groups: Vec<(&Replica, Comes)>, rows: &Rows, env: &Env) -> Shard {
         let options = &env.options.store;
         let mut shard = Shard::new(ShardConfig {
             engine_sync: EngineSyncConfig {
@@ -293,7 +297,7 @@ impl Machine {
                     continue;
                 }
             };
-            let durability = Durability::Engine;
+            let durability = rows.durability(group);
             shard.add_group(GroupSpec { group, raft, restored, durability }, now);
             if replica.heir().is_some() {
                 shard.let_succeed(group, self.id);
@@ -330,10 +334,10 @@ fn bring_together(
     restore(group, found, applied, &membership).map_err(text)
 }
 
-fn applier(replicas: Vec<Replica>) -> Applier {
+fn applier(replicas: Vec<Replica>, rows: &Rows) -> Applier {
     let mut applier = Applier::new();
     for replica in replicas {
-        applier.add(replica.region().id, Box::new(replica));
+        applier.add(replica.id(), rows.machine(replica));
     }
     applier
 }

@@ -99,7 +99,7 @@ impl Machine {
             DiskFault::FailReadAtStart => self.ailments.is_unreadable = true,
             DiskFault::FailEngine => {
                 if let Some(running) = &self.running {
-                    running.engine.fail_after(nth / 2);
+                    running.rows.store.fail_after(nth / 2);
                     self.ailments.fails = true;
                 }
             }

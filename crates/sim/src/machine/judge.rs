@@ -40,6 +40,12 @@ impl Machine {
 
     pub(super) fn judge_node(&mut self, group: RegionId, env: &mut Env) {
         let running = self.running.as_mut().expect("a turn has power");
+        if running.resting.contains(&group) {
+            if running.shard.is_halted(group) {
+                return;
+            }
+            running.resting.remove(&group);
+        }
         running.check_node(group);
         let Some(node) = running.shard.node(group) else { return };
         env.trace.mix(node.commit().0 << 16 ^ node.term().0);

@@ -11,6 +11,7 @@
 //! | streams | snapshot sender and receiver, spools | `streams`, `spool` |
 //! | service | the server's request handling | `service`, `reply` |
 //! | boot | start of a store | `boot` |
+//! | groups in memory, saved and revived | a library user's nodes | `memory`, `saves`, `revival` |
 //!
 //! `judge` and `sleep` look on: what must hold, and what wakes whom.
 //!
@@ -22,10 +23,13 @@ mod boot;
 mod disk;
 mod fuse;
 mod judge;
+mod memory;
 mod power;
 mod replicas;
 mod reply;
+mod revival;
 mod running;
+mod saves;
 mod service;
 mod sleep;
 mod spool;
@@ -33,6 +37,7 @@ mod streams;
 mod turn;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kontiki_engine::SimDisk as EngineDisk;
@@ -50,6 +55,7 @@ use crate::wire::Packet;
 use disk::Ailments;
 use replicas::Notes;
 use running::Running;
+use saves::Saved;
 use spool::Spools;
 
 /// A store machine.
@@ -63,6 +69,8 @@ pub struct Machine {
     log_disk: LogDisk,
     engine_disk: EngineDisk,
     spools: Spools,
+    /// The newest snapshots of the groups in memory. Like a note, an entry is durable at once.
+    saves: BTreeMap<RegionId, Saved>,
     /// Which replicas it has and had, as its driver notes durably.
     notes: Notes,
     /// The product, while there is power.
@@ -98,6 +106,7 @@ impl Machine {
             log_disk: LogDisk::new(),
             engine_disk: EngineDisk::new(),
             spools: Spools::new(),
+            saves: BTreeMap::new(),
             notes: Notes::default(),
             running: None,
             paused_until: None,
@@ -181,6 +190,7 @@ impl Machine {
             self.paused_until = Some(env.now);
         }
         self.heal_disks();
+        self.heal_machines();
         if self.is_fused {
             self.power_off(env);
         }
@@ -218,6 +228,9 @@ impl Machine {
             Work::LogRest => self.on_log_rest(env),
             Work::Destroy { group, peer } => self.on_destroy(group, peer, env),
             Work::Apply => self.apply(env),
+            Work::Save { group, number } => self.on_save(group, number, env),
+            Work::Rest { group, peer } => self.on_rest(group, peer, env),
+            Work::Revive { group, peer } => self.on_revive(group, peer, env),
             Work::EngineSync => self.on_engine_sync(env),
             Work::Segment => self.on_segment(env),
             Work::ChunkTimeout { stream, number } => self.on_chunk_timeout(stream, number, env),

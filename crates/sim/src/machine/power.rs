@@ -30,6 +30,7 @@ impl Machine {
             env.marks.hit(Mark::FuseBlown);
         }
         self.mark_sleeping_leader(env);
+        self.mark_saves_cut(env);
         let judged = env.safety.on_power_off(self.id);
         env.judge(judged);
         self.running = None;
@@ -77,7 +78,7 @@ impl Machine {
         if self.rng.chance(500) {
             self.log_disk.power_off_after(operations);
         } else {
-            running.engine.light(operations / 2);
+            running.rows.store.light(operations / 2);
         }
     }
 

@@ -6,16 +6,12 @@
 //! ([`kontiki_multiraft::Unknown`] tells why).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use kontiki_engine::Engine;
 use kontiki_log::Record;
-use kontiki_multiraft::{
-    Durability, Event, GroupSpec, StateMachine, Unknown, membership_codec, restore,
-};
+use kontiki_multiraft::{Event, GroupSpec, StateMachine, Unknown, membership_codec, restore};
 use kontiki_raft::{Config as RaftConfig, Node};
-use kontiki_store::{Background, Descriptors, Inline, Replica, Tuning};
+use kontiki_store::{Descriptors, Replica};
 use kontiki_types::{Body, Membership, Message, PeerId, Position, RegionId};
 
 use crate::cluster::age;
@@ -24,7 +20,7 @@ use crate::marks::Mark;
 use crate::mutant::Outside;
 
 use super::Machine;
-use super::boot::tuning;
+use super::memory::Rows;
 
 /// Longest time between a removal and the end of the replica.
 const GRACE_MS_MAX: u64 = 2_000;
@@ -113,17 +109,15 @@ impl Machine {
             env.marks.hit(Mark::ReplicaReturned);
         }
         self.notes.add(group, peer);
-        let tuning = tuning(&env.options.store);
-        let engine = Arc::clone(&self.running().engine) as Arc<dyn Engine>;
-        let replica = blank(group, engine, tuning, &self.running().descriptors);
         let begun = restore(group, None, Position::ZERO, &Membership::default());
         let (restored, records) = begun.expect("there is nothing to contradict");
         let raft = self.raft_config(group, peer, env);
-        let spec = GroupSpec { group, raft, restored, durability: Durability::Engine };
         let now = self.clock.local(env.now);
         let running = self.running();
-        running.shard.join_group(spec, records, now);
-        running.applier.add(group, Box::new(replica));
+        let replica = running.rows.blank(group, &running.descriptors, env);
+        let durability = running.rows.durability(group);
+        running.shard.join_group(GroupSpec { group, raft, restored, durability }, records, now);
+        running.applier.add(group, running.rows.machine(replica));
     }
 
     /// The settings of a replica.
@@ -173,17 +167,17 @@ impl Machine {
         env.tell(format_args!("{} destroys its replica of {group}", self.id));
         env.marks.hit(Mark::ReplicaDestroyed);
         self.notes.remove(group);
+        self.drop_saved(group);
         let judged = env.safety.on_destroyed(self.id, group);
         env.judge(judged);
         let running = self.running();
         running.shard.destroy_group(group);
         running.descriptors.remove(group);
         running.heard.remove(&group);
-        running.observed.remove(&group);
         running.asleep.remove(&group);
-        running.compared.remove(&group);
-        running.hashed_at.remove(&group);
-        running.applied.remove(&group);
+        running.resting.remove(&group);
+        running.rows.memories.remove(&group);
+        running.forget_seen(group);
         self.plan_turn(env);
     }
 
@@ -200,7 +194,7 @@ impl Machine {
         &mut self,
         replicas: &mut Vec<Replica>,
         known: &mut dyn Iterator<Item = RegionId>,
-        engine: &Arc<dyn Engine>,
+        rows: &mut Rows,
         descriptors: &Descriptors,
         env: &mut Env,
     ) -> Result<Vec<Record>, kontiki_multiraft::Error> {
@@ -228,8 +222,7 @@ impl Machine {
             }
             if logged.contains(&group) {
                 env.marks.hit(Mark::BlankAtStart);
-                let tuning = tuning(&env.options.store);
-                replicas.push(blank(group, Arc::clone(engine), tuning, descriptors));
+                replicas.push(rows.blank(group, descriptors, env));
             } else {
                 // It never came to be, so it said nothing that counts.
                 self.notes.here.remove(&group);
@@ -237,17 +230,4 @@ impl Machine {
         }
         Ok(forgotten)
     }
-}
-
-/// A replica that awaits its first snapshot.
-fn blank(
-    group: RegionId,
-    engine: Arc<dyn Engine>,
-    tuning: Tuning,
-    descriptors: &Descriptors,
-) -> Replica {
-    let background: Arc<dyn Background> = Arc::new(Inline);
-    let replica = Replica::awaiting_snapshot(group, engine, background, tuning);
-    descriptors.insert(replica.cell());
-    replica
 }

@@ -14,6 +14,7 @@ use kontiki_store::Descriptors;
 use kontiki_types::{Epoch, Index, KeyRange, Moment, RegionId, Term};
 
 use super::fuse::FusedEngine;
+use super::memory::Rows;
 use super::streams::Streams;
 use super::writer::Writer;
 
@@ -32,7 +33,7 @@ pub(super) struct Running {
     pub(super) tasks: VecDeque<ApplyTask>,
     pub(super) is_apply_planned: bool,
     pub(super) round: Round,
-    pub(super) engine: Arc<FusedEngine>,
+    pub(super) rows: Rows,
     pub(super) is_engine_synced_early: bool,
     pub(super) descriptors: Arc<Descriptors>,
     /// Clients that wait, by token.
@@ -51,6 +52,8 @@ pub(super) struct Running {
     pub(super) observed: BTreeMap<RegionId, Observed>,
     /// Groups whose replica here sleeps.
     pub(super) asleep: BTreeSet<RegionId>,
+    /// Groups whose replica here has halted and is to come back.
+    pub(super) resting: BTreeSet<RegionId>,
     /// Turns of nodes so far.
     pub(super) turns: u64,
 }
@@ -112,12 +115,20 @@ impl Running {
         self.callers.values().any(|caller| caller.group == group && is_write(caller))
     }
 
+    /// A replica goes, or begins again: what was seen of it says nothing about the next.
+    pub(super) fn forget_seen(&mut self, group: RegionId) {
+        self.observed.remove(&group);
+        self.compared.remove(&group);
+        self.hashed_at.remove(&group);
+        self.applied.remove(&group);
+    }
+
     /// How far a region has applied, and a hash of its rows.
     pub(super) fn state(&self, group: RegionId) -> Option<(Index, u64)> {
         let cell = self.descriptors.get(group)?;
         let region = cell.region();
         let KeyRange { start, end } = user::region_rows(&region.range);
-        Some((cell.applied(), hash_rows(self.engine.as_ref(), &Range { start, end })))
+        Some((cell.applied(), hash_rows(self.rows.of(group), &Range { start, end })))
     }
 }
 

@@ -184,7 +184,7 @@ impl Machine {
         let Some(cell) = running.descriptors.get(group).filter(|cell| !is_blank(cell)) else {
             return Told::Not(Why::NotLeader(None));
         };
-        let reader = RegionReader::new(&cell, running.engine.as_ref());
+        let reader = RegionReader::new(&cell, running.rows.of(group).as_ref());
         match reads.into_iter().map(|read| one(&reader, epoch, read)).collect() {
             Ok(found) => Told::Found(found),
             Err(ReadError::EpochNotMatch { current } | ReadError::KeyNotInRegion { current }) => {
@@ -199,6 +199,15 @@ impl Machine {
                 Told::Not(Why::ReadFailed)
             }
         }
+    }
+
+    /// The state machine that a caller waits for has failed, or it rests.
+    pub(super) fn disappoint(&mut self, token: Token, env: &mut Env) {
+        let caller = self.running().callers.get(&token);
+        let is_read = caller.is_some_and(|caller| matches!(caller.what, Asked::Read(..)));
+        // A write may have taken effect: it is committed.
+        let why = if is_read { Refused::ReadFailed } else { Refused::LeadershipLost };
+        self.refuse(token, why, env);
     }
 
     /// A caller gets no reply from the state machine.

@@ -1,5 +1,7 @@
 //! Snapshots that arrived, on a simulated disk of their own, as the host keeps them in files.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use kontiki_log::{Disk, File, SimDisk};
 use kontiki_multiraft::Error;
@@ -69,9 +71,10 @@ impl Spools {
         let _ = self.disk.remove(&name(number));
     }
 
-    /// Removes every spool.
-    pub(super) fn clear(&self) {
-        for name in self.disk.names() {
+    /// Removes every spool but these.
+    pub(super) fn keep_only(&self, numbers: impl Iterator<Item = u64>) {
+        let kept: BTreeSet<_> = numbers.map(name).collect();
+        for name in self.disk.names().into_iter().filter(|name| !kept.contains(name)) {
             let _ = self.disk.remove(&name);
         }
     }

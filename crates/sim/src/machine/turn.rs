@@ -150,6 +150,9 @@ impl Machine {
         for (group, notice) in &effects.notices {
             self.on_notice(*group, notice, env);
         }
+        for group in effects.halted.drain(..) {
+            self.on_halted(group, env);
+        }
         for unknown in effects.unknown.drain(..) {
             self.on_unknown(unknown, env);
         }
