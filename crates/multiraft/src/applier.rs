@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use kontiki_raft::Cause;
 use kontiki_types::{Index, PeerId, RegionId, SnapshotMeta, StoreId, Term};
 
 use crate::effect::ApplyTask;
@@ -296,7 +297,7 @@ impl Applier {
         }
     }
 
-    fn lead(&mut self, group: RegionId, term: Term, stopped: Option<&str>) {
+    fn lead(&mut self, group: RegionId, term: Term, stopped: Option<Cause>) {
         if let Some(machine) = self.machines.get_mut(&group) {
             match stopped {
                 None => machine.on_leader_start(term),

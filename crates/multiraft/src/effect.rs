@@ -1,7 +1,7 @@
 //! Everything a shard can want from the world.
 
 use kontiki_log::Record;
-use kontiki_raft::{ChangeError, ChangeFailure, Fetch, Notice, ResetError, TransferOutcome};
+use kontiki_raft::{Cause, ChangeError, ChangeFailure, Fetch, Notice, ResetError, TransferOutcome};
 use kontiki_types::{Body, Membership, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
 
 use crate::{Committed, Token};
@@ -207,7 +207,7 @@ pub enum ApplyTask {
         /// Which term.
         term: Term,
         /// It ceased, for this reason; it began where there is none.
-        stopped: Option<&'static str>,
+        stopped: Option<Cause>,
     },
     /// This replica knows of another leader, or of none.
     Following {
@@ -217,8 +217,8 @@ pub enum ApplyTask {
         term: Term,
         /// Who leads; this replica, too, when it does.
         leader: Option<(PeerId, StoreId)>,
-        /// How it came to know, for people.
-        why: &'static str,
+        /// How it came to know.
+        why: Cause,
     },
 }
 

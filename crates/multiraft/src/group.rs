@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use kontiki_codec::{membership, payloads};
 use kontiki_log::Record;
-use kontiki_raft::{Batch, ChangeFailure, Node, Notice, RoleKind, Seq, StoreOp};
+use kontiki_raft::{Batch, Cause, ChangeFailure, Node, Notice, RoleKind, Seq, StoreOp};
 use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
     Entry, EntryKind, HardState, Index, Membership, Message, Moment, PeerId, PeerRole, Position,
@@ -497,7 +497,7 @@ impl Group {
                     effects.apply.push(self.leading(*term, None));
                 }
                 Notice::LeaderStop { term, why } => {
-                    effects.apply.push(self.leading(*term, Some(why)));
+                    effects.apply.push(self.leading(*term, Some(*why)));
                     // Their entries may still commit under the next leader; the callers' retries
                     // carry the same request ids, so they need not wait to find out.
                     while let Some(entry) = self.waiting.pop_front() {
@@ -530,7 +530,7 @@ impl Group {
                 Notice::LeaderChanged { term, leader, why } => {
                     let leader = leader.and_then(|id| self.node.peer(id));
                     let leader = leader.map(|peer| (peer.id, peer.store));
-                    let (group, term) = (self.id, *term);
+                    let (group, term, why) = (self.id, *term, *why);
                     effects.apply.push(ApplyTask::Following { group, term, leader, why });
                 }
                 Notice::MembershipAppended(_)
@@ -542,7 +542,7 @@ impl Group {
         }
     }
 
-    fn leading(&self, term: Term, stopped: Option<&'static str>) -> ApplyTask {
+    fn leading(&self, term: Term, stopped: Option<Cause>) -> ApplyTask {
         ApplyTask::Leading { group: self.id, term, stopped }
     }
 

@@ -4,6 +4,7 @@
 //! [`crate::Applier`] calls it, always from one thread at a time.
 
 use bytes::Bytes;
+use kontiki_raft::Cause;
 use kontiki_types::{Membership, PeerId, Position, SnapshotMeta, StoreId, Term};
 
 /// Names a waiting caller on this node. Chosen by the host, never reused within a process.
@@ -77,7 +78,7 @@ pub trait StateMachine: Send {
     fn on_leader_start(&mut self, _term: Term) {}
 
     /// This replica leads no more, for this reason.
-    fn on_leader_stop(&mut self, _term: Term, _why: &str) {}
+    fn on_leader_stop(&mut self, _term: Term, _why: Cause) {}
 
     /// The members are others by now, and that is committed and applied; or a snapshot with other
     /// members was installed. Joint memberships pass without a word, as in JRaft: they are a matter
@@ -86,7 +87,7 @@ pub trait StateMachine: Send {
     fn on_configuration_committed(&mut self, _membership: &Membership) {}
 
     /// Who leads is known anew, or not known any more.
-    fn on_leader_changed(&mut self, _term: Term, _leader: Option<(PeerId, StoreId)>, _why: &str) {}
+    fn on_leader_changed(&mut self, _term: Term, _leader: Option<(PeerId, StoreId)>, _why: Cause) {}
 }
 
 /// An entry that is committed, and durable on this node.

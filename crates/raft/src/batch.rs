@@ -6,7 +6,7 @@
 
 use kontiki_types::{Entry, HardState, Index, Membership, Message, PeerId, SnapshotMeta, Term};
 
-use crate::ChangeFailure;
+use crate::{Cause, ChangeFailure};
 
 /// Number of a store operation of one group: grows by one, executed in order. 0 is "nothing".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
@@ -140,8 +140,8 @@ pub enum Notice {
     LeaderStop {
         /// The term that ended.
         term: Term,
-        /// What ended it, for people.
-        why: &'static str,
+        /// What ended it.
+        why: Cause,
     },
     /// This peer learned who leads, or lost its leader.
     LeaderChanged {
@@ -149,8 +149,8 @@ pub enum Notice {
         term: Term,
         /// Who leads, if known.
         leader: Option<PeerId>,
-        /// How it came to know, for people.
-        why: &'static str,
+        /// How it came to know.
+        why: Cause,
     },
     /// A membership took effect at append.
     MembershipAppended(Membership),

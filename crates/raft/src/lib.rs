@@ -106,4 +106,5 @@ pub use config::{Config, MembershipCodec, Restored};
 pub use error::{ChangeError, ChangeFailure, ProposeError, ReadError, ResetError, TransferError};
 pub use node::Node;
 pub use priority::Priority;
+pub use roles::cause::Cause;
 pub use status::{PeerProgress, ProgressMode, RoleKind, SentCounts};

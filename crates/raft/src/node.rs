@@ -22,8 +22,8 @@ use crate::roles::follower::Follower;
 use crate::roles::{Role, Transition};
 use crate::shared::Shared;
 use crate::{
-    Batch, ChangeError, Config, Notice, PeerProgress, Priority, ProposeError, ReadError, ReadId,
-    ResetError, Restored, RoleKind, Seq, TransferError,
+    Batch, Cause, ChangeError, Config, Notice, PeerProgress, Priority, ProposeError, ReadError,
+    ReadId, ResetError, Restored, RoleKind, Seq, TransferError,
 };
 use crate::{describe, election, hibernate, install, transfer};
 
@@ -165,7 +165,7 @@ impl Node {
         let Self { shared, role } = self;
         reset::judge(shared, &membership)?;
         let term = shared.term().next();
-        let why = "its peers were reset";
+        let why = Cause::PeersReset;
         role.change(shared, Transition::Follow { term, leader: None, why }, now);
         reset::force(shared, membership);
         Ok(())
@@ -178,7 +178,7 @@ impl Node {
             self.shared.send(successor, Body::TimeoutNow);
         }
         let term = self.shared.term();
-        let why = "asked to step down";
+        let why = Cause::SteppedDown;
         let transition = Transition::Follow { term, leader: None, why };
         self.role.change(&mut self.shared, transition, now);
     }
@@ -191,7 +191,7 @@ impl Node {
         if let Role::Follower(follower) = &mut self.role {
             follower.rearm(&mut self.shared, now);
         } else if self.role.kind() != RoleKind::Leader && !election::may_campaign(&self.shared) {
-            let (term, why) = (self.shared.term(), "it shall not lead");
+            let (term, why) = (self.shared.term(), Cause::NeverLeads);
             let transition = Transition::Follow { term, leader: None, why };
             self.role.change(&mut self.shared, transition, now);
         }

@@ -254,7 +254,7 @@ fn note(leaders: &Leaders, region: RegionId, notice: &Notice) {
         Notice::LeaderChanged { term, leader, why } => {
             leaders.set(region, *term, *leader);
             let leader = leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
-            tracing::info!(%region, %term, leader, why, "leader");
+            tracing::info!(%region, %term, leader, %why, "leader");
         }
         Notice::SnapshotInstall(meta) => {
             tracing::info!(%region, position = %meta.position, "installing a snapshot");

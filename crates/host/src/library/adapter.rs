@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kontiki_multiraft::{Committed, Error, SnapshotSource, StateMachine, Token};
+use kontiki_raft::Cause;
 use kontiki_types::{PeerId, SnapshotMeta, StoreId, Term};
 
 use super::replica::Replica;
@@ -53,11 +54,11 @@ impl StateMachine for Adapter {
         self.0.leading(term, None);
     }
 
-    fn on_leader_stop(&mut self, term: Term, why: &str) {
+    fn on_leader_stop(&mut self, term: Term, why: Cause) {
         self.0.leading(term, Some(why));
     }
 
-    fn on_leader_changed(&mut self, term: Term, leader: Option<(PeerId, StoreId)>, why: &str) {
+    fn on_leader_changed(&mut self, term: Term, leader: Option<(PeerId, StoreId)>, why: Cause) {
         self.0.leader_changed(term, leader, why);
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use kontiki_multiraft::{Committed, CommittedKind, Event};
+use kontiki_raft::Cause;
 use kontiki_types::{Index, Membership, PeerId, Position, RegionId, SnapshotMeta, StoreId, Term};
 
 use super::entries::Entries;
@@ -207,7 +208,7 @@ impl Replica {
         result
     }
 
-    pub(crate) fn leading(&self, term: Term, stopped: Option<&str>) {
+    pub(crate) fn leading(&self, term: Term, stopped: Option<Cause>) {
         let mut core = self.lock();
         if let Some(why) = stopped {
             if let Some((reign, true)) = core.reign.take() {
@@ -220,7 +221,7 @@ impl Replica {
         }
     }
 
-    pub(crate) fn leader_changed(&self, term: Term, leader: Option<(PeerId, StoreId)>, why: &str) {
+    pub(crate) fn leader_changed(&self, term: Term, leader: Option<(PeerId, StoreId)>, why: Cause) {
         let mut core = self.lock();
         {
             let mut view = self.lock_view();

@@ -5,6 +5,7 @@
 //! them. A state machine starts empty: after a restart the library loads the newest snapshot into
 //! it and replays the log from there.
 
+use kontiki_raft::Cause;
 use kontiki_types::{Index, Membership, PeerId, StoreId, Term};
 
 use super::entries::Entries;
@@ -51,14 +52,14 @@ pub trait StateMachine: Send + 'static {
     /// This node leads, and has applied everything from before its reign.
     fn on_leader_start(&mut self, _term: Term) {}
 
-    /// This node leads no more; why, in words, such as `it handed over`.
-    fn on_leader_stop(&mut self, _term: Term, _why: &str) {}
+    /// This node leads no more.
+    fn on_leader_stop(&mut self, _term: Term, _why: Cause) {}
 
     /// This node follows another from now on.
     fn on_start_following(&mut self, _leader: &Following) {}
 
-    /// This node follows that leader no more; why, in words, such as `no leader is heard`.
-    fn on_stop_following(&mut self, _leader: &Following, _why: &str) {}
+    /// This node follows that leader no more.
+    fn on_stop_following(&mut self, _leader: &Following, _why: Cause) {}
 
     /// A membership is committed.
     fn on_configuration_committed(&mut self, _index: Index, _membership: &Membership) {}

@@ -2,14 +2,11 @@
 
 use std::time::Instant;
 
-use kontiki_host::library::Successor;
+use kontiki_host::library::{Cause, Successor};
 use kontiki_types::StoreId;
 
 use crate::cluster::{Cluster, PATIENCE};
 use crate::machine::Call;
-
-/// Why a follower of a silent leader stands for election.
-const NOBODY: &str = "no leader is heard";
 
 impl Cluster {
     /// What the state machine of this store was told so far.
@@ -51,10 +48,10 @@ fn a_follower_hears_that_its_leader_is_gone_before_it_hears_of_the_next() {
     ends(third, &[start(first), stop(first), start(target)]);
     ends(target, &[start(first), stop(first)]);
     let last_why = |store| cluster.probes[&store].whys().pop().expect("it was told why");
-    assert_eq!(last_why(first), "it handed over");
-    assert_eq!(last_why(target), "it stands for election");
+    assert_eq!(last_why(first), Cause::HandedOver);
+    assert_eq!(last_why(target), Cause::Stands);
     let began = last_why(third);
-    assert!(["an election began", "a newer leader spoke"].contains(&began.as_str()), "{began}");
+    assert!(matches!(began, Cause::ElectionBegan | Cause::LeaderSpoke), "{began}");
 
     // Lost: nobody says goodbye, and silence is told alike.
     cluster.network.isolate(target);
@@ -65,10 +62,10 @@ fn a_follower_hears_that_its_leader_is_gone_before_it_hears_of_the_next() {
         let last = cluster.followed(store).last().cloned();
         assert_eq!(last, Some(if next == store { stop(target) } else { start(next) }), "{store}");
     }
-    let noticed = |store: &StoreId| cluster.probes[store].whys().contains(&NOBODY.to_owned());
+    let noticed = |store: &StoreId| cluster.probes[store].whys().contains(&Cause::AsksForVotes);
     assert!([first, third].iter().any(noticed), "nobody noticed");
     let deadline = Instant::now() + PATIENCE;
-    while last_why(target) != "a quorum is silent" {
+    while last_why(target) != Cause::QuorumSilent {
         assert!(Instant::now() < deadline, "{}", last_why(target));
         std::thread::yield_now();
     }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use kontiki_host::library::{
-    Entries, Error, Following, MachineError, SaveSnapshot, SnapshotReader, StateMachine,
+    Cause, Entries, Error, Following, MachineError, SaveSnapshot, SnapshotReader, StateMachine,
 };
 use kontiki_types::{Index, Membership, StoreId, Term};
 
@@ -27,7 +27,7 @@ pub(crate) enum Call {
 pub(crate) struct Probe {
     pub(crate) words: Arc<Mutex<Vec<String>>>,
     /// Why it led or followed no more, each time.
-    whys: Arc<Mutex<Vec<String>>>,
+    whys: Arc<Mutex<Vec<Cause>>>,
     calls: SyncSender<(StoreId, Call)>,
 }
 
@@ -84,7 +84,7 @@ impl Probe {
     }
 
     /// Why it led or followed no more, each time.
-    pub(crate) fn whys(&self) -> Vec<String> {
+    pub(crate) fn whys(&self) -> Vec<Cause> {
         self.whys.lock().expect("no panic under it").clone()
     }
 }
@@ -101,8 +101,8 @@ impl Words {
         self.probe.calls.send((self.store, call)).expect("the test listens");
     }
 
-    fn tell_why(&self, call: Call, why: &str) {
-        self.probe.whys.lock().expect("no panic under it").push(why.to_owned());
+    fn tell_why(&self, call: Call, why: Cause) {
+        self.probe.whys.lock().expect("no panic under it").push(why);
         self.tell(call);
     }
 }
@@ -153,7 +153,7 @@ impl StateMachine for Words {
         self.tell(Call::LeaderStart(term));
     }
 
-    fn on_leader_stop(&mut self, term: Term, why: &str) {
+    fn on_leader_stop(&mut self, term: Term, why: Cause) {
         self.tell_why(Call::LeaderStop(term), why);
     }
 
@@ -161,7 +161,7 @@ impl StateMachine for Words {
         self.tell(Call::StartFollowing(leader.store));
     }
 
-    fn on_stop_following(&mut self, leader: &Following, why: &str) {
+    fn on_stop_following(&mut self, leader: &Following, why: Cause) {
         self.tell_why(Call::StopFollowing(leader.store), why);
     }
 

@@ -20,7 +20,7 @@ use crate::replication::progress::{Mode, Progress};
 use crate::roles::Transition;
 use crate::roles::leader::{self, Leader};
 use crate::shared::Shared;
-use crate::{ChangeError, ChangeFailure, ChangeStage, Notice, transfer};
+use crate::{Cause, ChangeError, ChangeFailure, ChangeStage, Notice, transfer};
 
 /// The part of a leader that changes the membership.
 #[derive(Debug, Default)]
@@ -283,6 +283,5 @@ fn retire(shared: &mut Shared, leader: &mut Leader) -> Transition {
     if let Some(successor) = transfer::successor(shared, leader, leader.now) {
         shared.send(successor, Body::TimeoutNow);
     }
-    let why = "its vote is gone";
-    Transition::Follow { term: shared.term(), leader: None, why }
+    Transition::Follow { term: shared.term(), leader: None, why: Cause::VoteGone }
 }

@@ -9,10 +9,10 @@
 
 use kontiki_types::{Body, Index, Membership, PeerId, ReadMode};
 
-use crate::Notice;
 use crate::election;
 use crate::roles::Transition;
 use crate::shared::Shared;
+use crate::{Cause, Notice};
 
 /// Someone asks for votes or for a leader: if nothing that may yet decide has it as a member, it
 /// hears so.
@@ -42,7 +42,7 @@ pub(crate) fn learn(shared: &mut Shared, as_of: Index) -> Option<Transition> {
         return None;
     }
     note(shared);
-    Some(Transition::Follow { term: shared.term(), leader: None, why: "it was removed" })
+    Some(Transition::Follow { term: shared.term(), leader: None, why: Cause::Removed })
 }
 
 /// Everything after `before` up to `commit` is committed, and the memberships there with it.

@@ -8,6 +8,7 @@
 use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{AppendOutcome, Body, Message, Moment, Term};
 
+use super::cause::Cause;
 use super::{Role, Transition};
 use crate::membership::removal;
 use crate::shared::Shared;
@@ -57,22 +58,24 @@ fn judge_newer(shared: &Shared, role: &Role, message: &Message, now: Moment) -> 
     let (term, from) = (message.term, message.from);
     let follow = |leader, why| Some(Transition::Follow { term, leader, why });
     match message.body {
-        Body::PreVote { .. } if mutants::is_on(Mutant::PreVoteRaisesTerm) => follow(None, "mutant"),
+        Body::PreVote { .. } if mutants::is_on(Mutant::PreVoteRaisesTerm) => {
+            follow(None, Cause::NewerTerm)
+        }
         // Asked in the term after the sender's own: says nothing about the current one.
         Body::PreVote { .. } | Body::PreVoteReply { granted: true } => Some(Transition::Stay),
         // The sender's own term: it is ahead of us.
-        Body::PreVoteReply { granted: false } => follow(None, "a pre-vote was refused"),
+        Body::PreVoteReply { granted: false } => follow(None, Cause::PreVoteRefused),
         Body::Vote { transfer, .. } => {
             if !transfer && role.hears_leader(shared, now) {
                 tracing::debug!(peer = %shared.config.id, %from, %term, "leader is alive: no vote");
                 return None;
             }
-            follow(None, "an election began")
+            follow(None, Cause::ElectionBegan)
         }
         Body::Append { .. }
         | Body::Heartbeat { .. }
         | Body::Sleep { .. }
-        | Body::Snapshot { .. } => follow(Some(from), "a newer leader spoke"),
+        | Body::Snapshot { .. } => follow(Some(from), Cause::LeaderSpoke),
         Body::VoteReply { .. }
         | Body::AppendReply { .. }
         | Body::HeartbeatReply { .. }
@@ -81,7 +84,7 @@ fn judge_newer(shared: &Shared, role: &Role, message: &Message, now: Moment) -> 
         | Body::TimeoutNow
         | Body::TimeoutNowRefused
         | Body::Removed { .. }
-        | Body::Succeed { .. } => follow(None, "a newer term was seen"),
+        | Body::Succeed { .. } => follow(None, Cause::NewerTerm),
     }
 }
 
@@ -114,7 +117,7 @@ fn same(role: &Role, message: &Message) -> Transition {
         assert!(leader == from, "{leader} and {from} both lead {term}");
         return Transition::Stay;
     }
-    Transition::Follow { term, leader: Some(from), why: "the leader spoke" }
+    Transition::Follow { term, leader: Some(from), why: Cause::LeaderSpoke }
 }
 
 /// A session that no progress ever has: they are counted from 1.

@@ -13,6 +13,7 @@ use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Body, Message, Moment, PeerId};
 
 use super::Transition;
+use super::cause::Cause;
 use crate::election::{self, Occasion};
 use crate::quorum::{Tally, joint};
 use crate::shared::Shared;
@@ -109,11 +110,9 @@ impl Candidate {
             // without the own vote is possible; leading before it is durable is not.
             Tally::Won if has_voted => Transition::Lead,
             Tally::Won | Tally::Pending => Transition::Stay,
-            Tally::Lost => Transition::Follow {
-                term: shared.term(),
-                leader: None,
-                why: "the election was lost",
-            },
+            Tally::Lost => {
+                Transition::Follow { term: shared.term(), leader: None, why: Cause::ElectionLost }
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use kontiki_types::{
 };
 
 use super::Transition;
+use super::cause::Cause;
 use crate::election;
 use crate::hibernate;
 use crate::install;
@@ -265,7 +266,7 @@ pub(crate) fn on_time(shared: &mut Shared, follower: &mut Follower, now: Moment)
 }
 
 fn silent(term: Term) -> Transition {
-    Transition::Follow { term, leader: None, why: "the leader is silent" }
+    Transition::Follow { term, leader: None, why: Cause::LeaderSilent }
 }
 
 /// The fields of [`Body::Append`].

@@ -7,6 +7,7 @@
 
 pub(crate) mod arrival;
 pub(crate) mod candidate;
+pub(crate) mod cause;
 pub(crate) mod follower;
 pub(crate) mod leader;
 pub(crate) mod pre_candidate;
@@ -16,6 +17,7 @@ use kontiki_types::{Message, Moment, PeerId, Term};
 use crate::election::Occasion;
 use crate::limits::TRANSITIONS_MAX;
 use crate::roles::candidate::Candidate;
+use crate::roles::cause::Cause;
 use crate::roles::follower::Follower;
 use crate::roles::leader::Leader;
 use crate::roles::pre_candidate::PreCandidate;
@@ -37,7 +39,7 @@ pub(crate) enum Transition {
     /// Nothing changes.
     Stay,
     /// Follow in this term, which is the current one or newer.
-    Follow { term: Term, leader: Option<PeerId>, why: &'static str },
+    Follow { term: Term, leader: Option<PeerId>, why: Cause },
     /// Ask whether an election could be won.
     PreCampaign,
     /// Hold an election in the next term.
@@ -47,14 +49,17 @@ pub(crate) enum Transition {
 }
 
 impl Transition {
-    /// What it comes from, for people.
-    fn why(self) -> &'static str {
+    /// What it comes from.
+    ///
+    /// # Panics
+    /// When it is none.
+    fn why(self) -> Cause {
         match self {
-            Self::Stay => "nothing changed",
+            Self::Stay => panic!("nothing changes for a reason"),
             Self::Follow { why, .. } => why,
-            Self::PreCampaign => "no leader is heard",
-            Self::Campaign(_) => "it stands for election",
-            Self::Lead => "it was elected",
+            Self::PreCampaign => Cause::AsksForVotes,
+            Self::Campaign(_) => Cause::Stands,
+            Self::Lead => Cause::Elected,
         }
     }
 }
@@ -150,7 +155,7 @@ impl Role {
                 if term != shared.term() {
                     shared.set_term(term);
                 }
-                tracing::debug!(peer = %shared.config.id, %term, ?leader, why, "follow");
+                tracing::debug!(peer = %shared.config.id, %term, ?leader, %why, "follow");
                 *self = Self::Follower(Follower::new(shared, leader, now));
                 Transition::Stay
             }
@@ -174,7 +179,7 @@ impl Role {
     }
 
     /// Let go of what dies with the role: whoever waits is told.
-    fn leave(&mut self, shared: &mut Shared, why: &'static str) {
+    fn leave(&mut self, shared: &mut Shared, why: Cause) {
         match self {
             Self::Follower(follower) => follower.leave(shared),
             Self::PreCandidate(_) | Self::Candidate(_) => {}
@@ -182,12 +187,7 @@ impl Role {
         }
     }
 
-    fn announce(
-        &self,
-        shared: &mut Shared,
-        before: (RoleKind, Term, Option<PeerId>),
-        why: &'static str,
-    ) {
+    fn announce(&self, shared: &mut Shared, before: (RoleKind, Term, Option<PeerId>), why: Cause) {
         let (kind, term, leader) = (self.kind(), shared.term(), self.leader(shared));
         if kind != before.0 {
             let id = shared.config.id;

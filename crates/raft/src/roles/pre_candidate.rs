@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use kontiki_types::{Body, Message, Moment, PeerId};
 
 use super::Transition;
+use super::cause::Cause;
 use crate::election::{self, Occasion};
 use crate::quorum::{Tally, joint};
 use crate::shared::Shared;
@@ -90,11 +91,9 @@ impl PreCandidate {
         match joint::tally(shared.membership(), |peer| self.votes.get(&peer).copied()) {
             Tally::Won => Transition::Campaign(Occasion::Timeout),
             Tally::Pending => Transition::Stay,
-            Tally::Lost => Transition::Follow {
-                term: shared.term(),
-                leader: None,
-                why: "the pre-vote was lost",
-            },
+            Tally::Lost => {
+                Transition::Follow { term: shared.term(), leader: None, why: Cause::PreVoteLost }
+            }
         }
     }
 }

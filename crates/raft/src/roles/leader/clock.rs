@@ -10,7 +10,7 @@ use crate::membership::change;
 use crate::quorum::joint;
 use crate::replication::flow;
 use crate::shared::Shared;
-use crate::{TransferOutcome, transfer};
+use crate::{Cause, TransferOutcome, transfer};
 
 /// A deadline passed.
 pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) -> Transition {
@@ -23,7 +23,7 @@ pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) -> 
     }
     change::on_time(shared, leader, now);
     if leader.quorum_check_at <= now && !check_quorum(shared, leader, now) {
-        return Transition::Follow { term: shared.term(), leader: None, why: "a quorum is silent" };
+        return Transition::Follow { term: shared.term(), leader: None, why: Cause::QuorumSilent };
     }
     if leader.heartbeat_at <= now && !hibernate::falls_asleep(shared, leader, now) {
         beat(shared, leader, now);

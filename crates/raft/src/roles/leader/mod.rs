@@ -24,7 +24,7 @@ use crate::replication::progress::{Mode, Progress};
 use crate::roles::Transition;
 use crate::shared::Shared;
 use crate::transfer::{Handover, Transfer};
-use crate::{Notice, ProposeError, ReadError};
+use crate::{Cause, Notice, ProposeError, ReadError};
 
 pub(crate) use clock::{beat, on_time};
 pub(crate) use step::step;
@@ -223,13 +223,13 @@ impl Leader {
     }
 
     /// The reign ends: whoever waits is told.
-    pub(crate) fn leave(&mut self, shared: &mut Shared, mut why: &'static str) {
+    pub(crate) fn leave(&mut self, shared: &mut Shared, mut why: Cause) {
         self.reads.fail_all(shared);
         self.changing.leave(shared);
         shared.outbox.drop_snapshots_wanted();
         if let Some(Transfer { to, deadline }) = self.transfer.take() {
             shared.handover = Some(Handover { to, deadline });
-            why = "it handed over";
+            why = Cause::HandedOver;
         }
         shared.outbox.notify(Notice::LeaderStop { term: shared.term(), why });
     }
