@@ -5,10 +5,10 @@
 //!  follower  Sleep, and it holds that very log     ──▶ no deadline                ──▶ woken
 //! ```
 //!
-//! Any message wakes, and so do a read, a proposal, a transfer, and [`crate::Node::wake`]; a leader
-//! that wakes beats at once and so wakes the others. A follower that does not hold what the leader
-//! says refuses to sleep, which wakes the leader. One that never heard the word campaigns in time,
-//! which wakes everyone: lost words cost a round, not the group.
+//! Any message of a member wakes, and so do a read, a proposal, a transfer, and
+//! [`crate::Node::wake`]; a leader that wakes beats at once and so wakes the others. A follower
+//! that does not hold what the leader says refuses to sleep, which wakes the leader. One that never
+//! heard the word campaigns in time, which wakes everyone: lost words cost a round, not the group.
 //!
 //! Asleep, nobody notices that another died. That is for the layer above to tell
 //! ([`crate::Node::on_unreachable`], [`crate::Node::wake`]): it watches stores, of which there are
@@ -17,6 +17,7 @@
 
 use kontiki_types::{AppendOutcome, Body, Message, Moment, PeerId, Position};
 
+use crate::membership::removal;
 use crate::replication::progress::Mode;
 use crate::roles::Role;
 use crate::roles::follower::Follower;
@@ -96,7 +97,8 @@ pub(crate) fn on_sleep(
 }
 
 /// A message arrives, and is judged after this. Answers that say nothing new wake no leader: they
-/// were on their way when it fell asleep.
+/// were on their way when it fell asleep. Nor does a stranger wake anybody who asks for what it
+/// cannot get: it may be the leftover of a change that was given up, which asks for ever.
 pub(crate) fn on_message(shared: &mut Shared, role: &mut Role, message: &Message, now: Moment) {
     match (role, &message.body) {
         (
@@ -105,6 +107,12 @@ pub(crate) fn on_message(shared: &mut Shared, role: &mut Role, message: &Message
             | Body::AppendReply { outcome: AppendOutcome::Accepted { .. }, .. },
         )
         | (Role::Follower(_), Body::Sleep { .. }) => {}
+        (Role::Leader(_), _) if is_idle_talk(shared, message) => {}
+        (Role::Follower(_), _) if is_idle_talk(shared, message) => {
+            if shared.is_asleep() {
+                shared.on_leader_heard(now);
+            }
+        }
         (Role::Leader(leader), _) => wake_leader(shared, leader, now),
         (Role::Follower(follower), body) if shared.is_asleep() => {
             // The leader may live: nobody shall depose it because somebody else woke us. Unless it
@@ -117,6 +125,17 @@ pub(crate) fn on_message(shared: &mut Shared, role: &mut Role, message: &Message
         }
         (Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_), _) => {}
     }
+}
+
+/// A stranger wants a leader, or votes that it could not win with by its log. One with a newer log
+/// may be a member that this peer does not know yet.
+fn is_idle_talk(shared: &Shared, message: &Message) -> bool {
+    let is_hopeless = match message.body {
+        Body::ReadIndex { .. } => true,
+        Body::PreVote { last } | Body::Vote { last, .. } => last < shared.log.last(),
+        _ => false,
+    };
+    is_hopeless && removal::is_stranger(shared, message.from)
 }
 
 /// Somebody wants something of this peer, or of its group.

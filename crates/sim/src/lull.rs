@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use kontiki_raft::{Node, Priority};
-use kontiki_types::{Membership, Region, RegionId, StoreId};
+use kontiki_types::{Region, RegionId, StoreId};
 
 use crate::cluster::is_quorum;
 use crate::env::Happening;
@@ -86,21 +86,14 @@ fn regions(world: &World) -> impl Iterator<Item = &Region> {
     world.env.cluster.regions().iter()
 }
 
-/// Whether every member of a group sleeps that is there. Replicas that were removed do not count.
+/// Whether every member of a group sleeps that is there. Replicas that were removed do not count,
+/// nor do leftovers of changes that were given up, which ask for ever.
 fn sleeps(world: &World, region: &Region) -> bool {
     let Some(leader) = world.leader_of(region.id) else { return false };
     let Some(node) = world.machines[World::index_of(leader)].node(region.id) else { return false };
     let members =
         node.membership().peers().map(|peer| &world.machines[World::index_of(peer.store)]);
-    is_disturbed(world, region, node.membership())
-        || members.filter(|machine| machine.is_up()).all(|machine| machine.sleeps(region.id))
-}
-
-/// A replica that is no member asks the others again and again: the change that was to make it one
-/// was given up, so it cannot be told that it was removed.
-fn is_disturbed(world: &World, region: &Region, members: &Membership) -> bool {
-    let mut replicas = world.machines.iter().filter_map(|machine| machine.node(region.id));
-    replicas.any(|node| !members.contains(node.id()) && !node.is_removed())
+    members.filter(|machine| machine.is_up()).all(|machine| machine.sleeps(region.id))
 }
 
 /// A store that leads groups in their sleep, if every group bears the loss of one more.

@@ -14,14 +14,20 @@ use crate::roles::Transition;
 use crate::shared::Shared;
 use crate::{Cause, Notice};
 
-/// Someone asks for votes or for a leader: if nothing that may yet decide has it as a member, it
-/// hears so.
-pub(crate) fn tell(shared: &mut Shared, to: PeerId) {
-    let as_of = shared.applying.commit();
+/// Whether nothing that may yet decide has this peer as a member, as far as this one knows.
+pub(crate) fn is_stranger(shared: &Shared, peer: PeerId) -> bool {
     let knows = !shared.memberships.current().is_empty();
-    if knows && shared.memberships.live(as_of).all(|membership| !membership.contains(to)) {
-        shared.send(to, Body::Removed { as_of });
+    let mut live = shared.memberships.live(shared.applying.commit());
+    knows && live.all(|membership| !membership.contains(peer))
+}
+
+/// Someone asks for votes or for a leader: a stranger hears that it is one. True when it was told.
+pub(crate) fn tell(shared: &mut Shared, to: PeerId) -> bool {
+    let is_stranger = is_stranger(shared, to);
+    if is_stranger {
+        shared.send(to, Body::Removed { as_of: shared.applying.commit() });
     }
+    is_stranger
 }
 
 /// A member that may not stand hears of no leader. It asks for one, by a read whose answer nobody

@@ -41,8 +41,13 @@ pub(crate) fn judge(
     }
     match message.body {
         Body::Removed { as_of } => return removal::learn(shared, as_of),
-        Body::PreVote { .. } | Body::Vote { .. } | Body::ReadIndex { .. } => {
+        Body::PreVote { .. } | Body::Vote { .. } => {
             removal::tell(shared, message.from);
+        }
+        // One that cannot believe it asks for ever: that shall cost the group nothing.
+        Body::ReadIndex { id, .. } if removal::tell(shared, message.from) => {
+            shared.send(message.from, Body::ReadIndexReply { id, index: None });
+            return None;
         }
         _ => {}
     }

@@ -108,7 +108,11 @@ impl Machine {
         match loaded.transpose() {
             Ok(Some((replica, memory))) => self.revive(replica, memory, env),
             // A save is under way, or what was saved cannot be read just now.
-            Ok(None) | Err(_) => self.plan(AGAIN, Work::Revive { group, peer }, env),
+            not_yet => {
+                let why = not_yet.err();
+                env.tell(format_args!("{} cannot bring {group} back yet: {why:?}", self.id));
+                self.plan(AGAIN, Work::Revive { group, peer }, env);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use kontiki_multiraft::{Error, Event, OpenSnapshot, Round, SnapshotSource};
 use kontiki_types::{RegionId, SnapshotMeta};
 
 use crate::env::{Env, Work};
+use crate::fault::before_calm;
 use crate::marks::Mark;
 use crate::mutant::Outside;
 
@@ -92,7 +93,7 @@ impl Machine {
             let index = meta.position.index;
             self.tell_shard([Event::Snapshotted { group, index }], env);
         }
-        let time = self.disk_time(env.options.store.engine_sync_mean);
+        let time = before_calm(env.now, self.disk_time(env.options.store.engine_sync_mean));
         self.plan(time, Work::Save { group, number }, env);
         if let Some(memory) = self.running().rows.memories.get_mut(&group) {
             memory.saved = meta.position.index;
