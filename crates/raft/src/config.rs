@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontiki_types::{Entry, HardState, Index, Membership, PeerId, SnapshotMeta, limits};
 
-use crate::Priority;
+use crate::{Options, Priority};
 
 /// How a membership becomes the data of a [`kontiki_types::EntryKind::Config`] entry and back.
 /// Passed in because this crate knows no bytes: in production it is `kontiki_codec::membership`.
@@ -39,50 +39,25 @@ pub struct Config {
     pub seed: u64,
     /// The bytes of configuration entries.
     pub membership_codec: MembershipCodec,
+    /// What a user may have reasons to change.
+    pub options: Options,
     /// Most bytes of entries kept in memory when they are durable; older ones are fetched again
     /// when a follower or the state machine needs them. What is about to be sent or handed out
-    /// stays beyond it, up to [`Config::uncommitted_bytes_max`]. Default 8 MiB, one entry of the
+    /// stays beyond it, up to [`Options::uncommitted_bytes_max`]. Default 8 MiB, one entry of the
     /// largest kind. `usize::MAX`: all, for a driver that serves no [`crate::Fetch`].
     pub cache_bytes_max: usize,
-    /// Most entry bytes in one append message. Default 1 MiB.
-    pub append_bytes_max: usize,
-    /// Most append messages on their way to one follower. Default 256.
-    pub inflight_messages_max: usize,
-    /// Most bytes on their way to one follower. Default 32 MiB.
-    pub inflight_bytes_max: usize,
-    /// Most bytes appended but not committed; more proposals are refused as busy. Default 64 MiB.
-    pub uncommitted_bytes_max: usize,
-    /// Most bytes handed out to apply and not yet reported applied; one entry may always go.
-    /// Default 4 MiB.
-    pub apply_bytes_max: usize,
     /// How much each peer is wanted as leader, this one included; a peer that is not named is
     /// [`Priority::OFF`]. Give every peer the same.
     pub priorities: BTreeMap<PeerId, Priority>,
     /// Least by which a peer lowers its target with each election timeout without a leader.
     /// Default 10, JRaft's.
     pub priority_gap: i32,
-    /// A target of a transfer that lacks more entries than this is refused. Default 10,000.
-    pub transfer_lag_max: u64,
-    /// A follower fails reads of its callers at once when it has this many entries more to apply
-    /// first. Default: never; it lets them wait.
-    pub read_lag_max: Option<u64>,
     /// Fall asleep after so many election timeouts in which nothing happened, and be silent until
     /// something does; then the driver must watch over the peers of sleepers
     /// ([`crate::Node::sleeps_beside`]). Default: never.
     pub hibernate_after: Option<u32>,
-    /// How much a clock of the group may run fast or slow at worst, in millionths. Lease reads
-    /// trust in it, and in an `election_timeout` that is the same on every peer. The moments given
-    /// to the node must come from a clock that counts time suspended (`CLOCK_BOOTTIME`): one that
-    /// stands still while the machine sleeps drifts without bound. Default 10,000, one percent.
-    pub clock_drift_ppm_max: u32,
-    /// Taken off the lease besides, for what the drift does not cover. Default 20 ms.
-    pub lease_slack: Duration,
     /// Most reads waiting for confirmation; more are refused as busy. Default 65,536.
     pub reads_max: usize,
-    /// A new voter may lack this many entries when it gets its vote. Default 1000, JRaft's.
-    pub catch_up_entries_max: u64,
-    /// And this many bytes: until it has them, a commit may have to wait for it. Default 8 MiB.
-    pub catch_up_bytes_max: usize,
 }
 
 impl Config {
@@ -91,35 +66,25 @@ impl Config {
         Self {
             id,
             membership_codec,
+            options: Options::default(),
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
             commit_notice_delay: Duration::from_millis(100),
             seed,
             cache_bytes_max: limits::ENTRY_BYTES_MAX,
-            append_bytes_max: 1024 * 1024,
-            inflight_messages_max: 256,
-            inflight_bytes_max: 4 * limits::APPEND_BYTES_MAX,
-            uncommitted_bytes_max: 8 * limits::ENTRY_BYTES_MAX,
-            apply_bytes_max: 4 * 1024 * 1024,
             priorities: BTreeMap::new(),
             priority_gap: 10,
-            transfer_lag_max: 10_000,
-            read_lag_max: None,
             hibernate_after: None,
-            clock_drift_ppm_max: 10_000,
-            lease_slack: Duration::from_millis(20),
             reads_max: 65_536,
-            catch_up_entries_max: 1000,
-            catch_up_bytes_max: limits::APPEND_BYTES_MAX,
         }
     }
 
     /// How long a lease lasts: what a follower on the fastest clock waits, measured by the slowest.
     pub(crate) fn lease(&self) -> Duration {
         const MILLION: u32 = 1_000_000;
-        let drift = self.clock_drift_ppm_max.min(MILLION);
+        let drift = self.options.clock_drift_ppm_max.min(MILLION);
         let lasts = self.election_timeout * (MILLION - drift) / (MILLION + drift);
-        lasts.saturating_sub(self.lease_slack)
+        lasts.saturating_sub(self.options.lease_slack)
     }
 }
 

@@ -118,7 +118,7 @@ fn check_progress(shared: &Shared, progress: &Progress) {
     assert!(matched < next, "{peer}: matched {matched}, next {next}");
     assert!(*next <= last.next(), "{peer}: next {next}, log ends at {last}");
     let (messages, _) = progress.inflight.size();
-    assert!(messages <= shared.config.inflight_messages_max, "{peer}: {messages} appends");
+    assert!(messages <= shared.config.options.inflight_messages_max, "{peer}: {messages} appends");
     let streams = progress.mode == Mode::Replicate;
     assert!(streams || progress.inflight.is_empty(), "{peer}: a window outside of replication");
     assert!(progress.told_commit <= shared.applying.commit(), "{peer} was told too much");

@@ -84,6 +84,7 @@ mod limits;
 mod log;
 mod membership;
 mod node;
+mod options;
 mod outbox;
 mod priority;
 mod quorum;
@@ -105,6 +106,7 @@ pub use batch::{
 pub use config::{Config, MembershipCodec, Restored};
 pub use error::{ChangeError, ChangeFailure, ProposeError, ReadError, ResetError, TransferError};
 pub use node::Node;
+pub use options::Options;
 pub use priority::Priority;
 pub use roles::cause::Cause;
 pub use status::{PeerProgress, ProgressMode, RoleKind, SentCounts};

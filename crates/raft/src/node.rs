@@ -389,13 +389,14 @@ impl Node {
         }
         let hard_state = shared.hard_state();
         batch.store = shared.durability.build(&mut shared.log, hard_state);
-        let bytes_max = shared.config.apply_bytes_max;
+        let bytes_max = shared.config.options.apply_bytes_max;
         shared.applying.hand_out(&shared.log, bytes_max, &mut batch.apply);
         if let Some((after, to, room)) = shared.applying.wants(&shared.log, bytes_max) {
             fetch::ask(shared, Purpose::Apply, after, to, room);
         }
         shared.outbox.drain_into(batch);
-        let Config { cache_bytes_max, uncommitted_bytes_max, .. } = self.shared.config;
+        let Config { cache_bytes_max, ref options, .. } = self.shared.config;
+        let uncommitted_bytes_max = options.uncommitted_bytes_max;
         self.evict(cache_bytes_max);
         self.evict_even_needed(cache_bytes_max.max(uncommitted_bytes_max));
     }

@@ -107,7 +107,7 @@ fn check_target(
         return Err(TransferError::NeverLeads);
     }
     let target = leader.find(to).ok_or(TransferError::NotVoter)?;
-    let behind = shared.log.last().index - target.matched > shared.config.transfer_lag_max;
+    let behind = shared.log.last().index - target.matched > shared.config.options.transfer_lag_max;
     let silent = now.since(target.heard) >= shared.config.election_timeout;
     if behind || silent || matches!(target.mode, Mode::Snapshot { .. }) {
         return Err(TransferError::TargetBehind);

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use kontiki_codec::admin;
 use kontiki_codec::store_ident::{self, StoreIdent};
 use kontiki_log::Disk;
-use kontiki_multiraft::{Durability, EngineSyncConfig, Revival, ShardConfig, membership_codec};
+use kontiki_multiraft::{Durability, EngineSyncConfig, Revival, ShardConfig};
 use kontiki_raft::{Config as RaftConfig, Priority};
 use kontiki_types::{ClusterId, Membership, PeerId, RegionId, StoreId};
 
@@ -31,6 +31,7 @@ use super::destroy::Destroyed;
 use super::error::Error;
 use super::node::Node;
 use super::options::{HostOptions, Network, NodeOptions};
+use super::raft_options;
 use super::replica::{Replica, Shared};
 use super::snapshot::files::SnapshotFiles;
 use super::snapshot::keeper::{Keeper, Schedule};
@@ -228,7 +229,7 @@ impl Host {
         let meta = replica.meta();
         let joining = JoiningGroup {
             group,
-            raft: self.0.raft_config(group, peer, &priorities, self.0.options.election_timeout),
+            raft: self.0.raft_config((group, peer), &priorities, self.0.options.election_timeout),
             machine: Box::new(Adapter(Arc::clone(&replica))),
             applied: meta.position,
             membership: meta.membership,
@@ -364,7 +365,7 @@ impl Host {
             return Err(Error::TimedOut);
         }
         replica.restart(machine, beginning)?;
-        let raft = self.0.raft_config(group, replica.peer, &priorities, timeout);
+        let raft = self.0.raft_config((group, replica.peer), &priorities, timeout);
         let revival = Revival { raft, at: replica.meta() };
         let adapter = Box::new(Adapter(Arc::clone(&replica)));
         if !self.0.node_host.revive(group, adapter, revival) {
@@ -399,6 +400,16 @@ impl Inner {
             return Err(cause.map_or(Error::ShutDown, |cause| Error::Host { cause }));
         }
         Ok(())
+    }
+
+    fn raft_config(
+        &self,
+        (group, peer): (GroupId, PeerId),
+        priorities: &BTreeMap<PeerId, i32>,
+        timeout: Duration,
+    ) -> RaftConfig {
+        let seed = random() ^ group.0;
+        raft_options::config(&self.options, (peer, seed), priorities, timeout)
     }
 
     /// These members live at these addresses.
@@ -472,24 +483,6 @@ impl Inner {
         self.node_host.stop();
     }
 
-    fn raft_config(
-        &self,
-        group: GroupId,
-        peer: PeerId,
-        priorities: &BTreeMap<PeerId, i32>,
-        election_timeout: Duration,
-    ) -> RaftConfig {
-        let mut raft = RaftConfig::new(peer, random() ^ group.0, membership_codec());
-        let beats = election_timeout.as_secs_f64() / self.options.election_timeout.as_secs_f64();
-        self.options.raft.tell(&mut raft);
-        raft.election_timeout = election_timeout;
-        raft.heartbeat_interval = self.options.heartbeat_interval.mul_f64(beats);
-        raft.hibernate_after = self.options.hibernate_after;
-        raft.cache_bytes_max = self.options.log_cache_bytes;
-        raft.priorities = priorities.iter().map(|(&peer, &p)| (peer, Priority(p))).collect();
-        raft
-    }
-
     pub(super) fn snapshot_dir(&self, group: GroupId) -> PathBuf {
         self.options.data_dir.join("snapshots").join(group.0.to_string())
     }
@@ -535,7 +528,7 @@ fn claim(options: &HostOptions) -> Result<(), Error> {
         return Err(Error::Invalid("a store's number begins at 1".to_owned()));
     }
     options.check_log()?;
-    options.raft.check()?;
+    raft_options::check(&options.raft)?;
     fs::create_dir_all(&options.data_dir)?;
     let ident = StoreIdent { cluster: options.cluster, store: options.store };
     let path = options.data_dir.join("store");

@@ -254,8 +254,8 @@ fn has_caught_up(shared: &Shared, leader: &Leader, peer: PeerId) -> bool {
     let last = log.last().index;
     streams
         && alive
-        && last - progress.matched <= config.catch_up_entries_max
-        && log.bytes_between(progress.matched, last) <= config.catch_up_bytes_max as u64
+        && last - progress.matched <= config.options.catch_up_entries_max
+        && log.bytes_between(progress.matched, last) <= config.options.catch_up_bytes_max as u64
 }
 
 /// The newest configuration is final and committed.

@@ -79,7 +79,8 @@ impl Forwarded {
         let question = self.asked.remove(at).expect("position is in range");
         self.forget(question.reads.len());
         let applied = shared.applying.applied();
-        let lags = |index| shared.config.read_lag_max.is_some_and(|max| index > applied + max);
+        let lags =
+            |index| shared.config.options.read_lag_max.is_some_and(|max| index > applied + max);
         match index {
             // Another replica serves them sooner (jraft#1234).
             Some(index) if lags(index) => shared.outbox.fail_reads(question.reads),

@@ -45,7 +45,7 @@ fn send_append(shared: &mut Shared, progress: &mut Progress, round: u64) -> bool
         want_snapshot(shared, progress);
         return false;
     }
-    let bytes_max = shared.config.append_bytes_max;
+    let bytes_max = shared.config.options.append_bytes_max;
     let mut entries = std::mem::take(&mut progress.fetched);
     let last = if entries.first().is_some_and(|entry| entry.position.index == progress.next) {
         entries.last().map_or(after, |entry| entry.position.index)

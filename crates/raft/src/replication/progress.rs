@@ -96,7 +96,10 @@ impl Progress {
             mode: Mode::Probe { waiting: false },
             matched: Index(0),
             next: last.next(),
-            inflight: Inflight::new(config.inflight_messages_max, config.inflight_bytes_max),
+            inflight: Inflight::new(
+                config.options.inflight_messages_max,
+                config.options.inflight_bytes_max,
+            ),
             heard: now,
             echoed: 0,
             echoed_sent: None,

@@ -40,7 +40,7 @@ fn begin(seed: u64) -> Schedule {
     let first = schedule.group.replicas.keys().last().expect("someone").0 + 1;
     for spare in first..first + SPARES {
         schedule.group.add_spare(PeerId(spare), |config| {
-            config.catch_up_entries_max = margin;
+            config.options.catch_up_entries_max = margin;
             config.seed += seed << 8;
         });
     }

@@ -72,9 +72,9 @@ impl Schedule {
             (1..=u64::from(wanted)).map(PeerId).zip([20, 60, -1, 20, 60].map(Priority)).collect();
         let (window, bytes) = (1 + rng.next_u32() % 4, 60 + rng.next_u32() % 200);
         let group = Group::with_unborn(&membership, &unborn, |config| {
-            config.inflight_messages_max = window as usize;
-            config.append_bytes_max = bytes as usize;
-            config.apply_bytes_max = 2 * bytes as usize;
+            config.options.inflight_messages_max = window as usize;
+            config.options.append_bytes_max = bytes as usize;
+            config.options.apply_bytes_max = 2 * bytes as usize;
             config.commit_notice_delay = Duration::from_millis(5 * (seed % 2));
             config.seed += seed << 8;
             config.hibernate_after = hibernate;

@@ -126,12 +126,12 @@ impl Machine {
         let mut raft = RaftConfig::new(peer, self.rng.next_u64(), membership_codec());
         raft.election_timeout = options.election_timeout;
         raft.heartbeat_interval = options.election_timeout / 10;
-        raft.inflight_messages_max = options.inflight_messages;
-        raft.append_bytes_max = options.append_bytes;
+        raft.options.inflight_messages_max = options.inflight_messages;
+        raft.options.append_bytes_max = options.append_bytes;
         raft.cache_bytes_max = options.cache_bytes;
         let habits = &env.options.habits;
         raft.hibernate_after = habits.hibernate_after;
-        raft.read_lag_max = habits.read_lag_max;
+        raft.options.read_lag_max = habits.read_lag_max;
         raft.priorities = env.options.priorities(env.cluster.region(group));
         raft
     }

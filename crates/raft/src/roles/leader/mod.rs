@@ -105,7 +105,8 @@ impl Leader {
             shared.log.bytes_between(shared.applying.commit(), shared.log.last().index);
         let cost = data.len() + Entry::OVERHEAD_BYTES;
         // One entry is always admitted, however large, or a small bound would stop the group.
-        if uncommitted > 0 && uncommitted + cost as u64 > shared.config.uncommitted_bytes_max as u64
+        if uncommitted > 0
+            && uncommitted + cost as u64 > shared.config.options.uncommitted_bytes_max as u64
         {
             return Err(ProposeError::Busy);
         }
