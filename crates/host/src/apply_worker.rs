@@ -158,9 +158,14 @@ impl ApplyWorker {
                     if let Some(machine) = self.applier.lend(group) {
                         installer.push(Install { group, meta, spool, machine });
                         self.park(group, tasks);
+                    } else {
+                        round.discards.push(spool);
                     }
                 }
             }
+        }
+        for spool in round.discards.drain(..) {
+            self.spools.remove(spool);
         }
         self.report(round);
         Ok(())

@@ -29,6 +29,8 @@ pub struct Round {
     pub snapshots: Vec<OpenSnapshot>,
     /// Snapshots to install from their spools with [`Applier::install`], before the next round.
     pub installs: Vec<(RegionId, SnapshotMeta, u64)>,
+    /// Spools to remove.
+    pub discards: Vec<u64>,
 }
 
 /// A snapshot ready to be streamed.
@@ -121,24 +123,11 @@ impl Applier {
                         machine.on_leader_changed(term, leader, why);
                     }
                 }
-                ApplyTask::Snapshot { group, from, to, store, term, session } => {
+                offer @ ApplyTask::Snapshot { .. } => {
                     self.apply_gathered(&mut gathered, round)?;
-                    let Some(machine) = self.machines.get_mut(&group) else { continue };
-                    let source = match machine.snapshot() {
-                        // The peer asks again.
-                        Err(Error::Snapshot(reason)) => {
-                            tracing::warn!(%group, %reason, "no snapshot to send");
-                            let ok = false;
-                            let ended = Event::SnapshotSent { group, to, term, session, ok };
-                            round.events.push(ended);
-                            continue;
-                        }
-                        other => self.judge(group, other, round)?,
-                    };
-                    let Some(source) = source else { continue };
-                    let open = OpenSnapshot { group, from, to, store, term, session, source };
-                    round.snapshots.push(open);
+                    self.open_snapshot(&offer, round)?;
                 }
+                ApplyTask::Discard { spool, .. } => round.discards.push(spool),
                 ApplyTask::Save { group } => {
                     self.apply_gathered(&mut gathered, round)?;
                     if let Some(machine) = self.machines.get_mut(&group) {
@@ -162,6 +151,27 @@ impl Applier {
         }
         self.apply_gathered(&mut gathered, round)?;
         self.release_readers(round);
+        Ok(())
+    }
+
+    fn open_snapshot(&mut self, offer: &ApplyTask, round: &mut Round) -> Result<(), Error> {
+        let &ApplyTask::Snapshot { group, from, to, store, term, session } = offer else {
+            panic!("{offer:?} offers no snapshot");
+        };
+        let Some(machine) = self.machines.get_mut(&group) else { return Ok(()) };
+        match machine.snapshot() {
+            // The peer asks again.
+            Err(Error::Snapshot(reason)) => {
+                tracing::warn!(%group, %reason, "no snapshot to send");
+                round.events.push(Event::SnapshotSent { group, to, term, session, ok: false });
+            }
+            other => {
+                if let Some(source) = self.judge(group, other, round)? {
+                    let open = OpenSnapshot { group, from, to, store, term, session, source };
+                    round.snapshots.push(open);
+                }
+            }
+        }
         Ok(())
     }
 

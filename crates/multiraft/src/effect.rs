@@ -185,6 +185,13 @@ pub enum ApplyTask {
         /// Which group.
         group: RegionId,
     },
+    /// A snapshot arrived that nobody wants any more: what is in this spool goes.
+    Discard {
+        /// Which group.
+        group: RegionId,
+        /// The host's name for the received chunks.
+        spool: u64,
+    },
     /// Replace the state by the snapshot in this spool.
     Install {
         /// Which group.

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use kontiki_codec::{membership, payloads};
 use kontiki_log::Record;
-use kontiki_raft::{Batch, Cause, ChangeFailure, Node, Notice, RoleKind, Seq, StoreOp};
+use kontiki_raft::{Batch, Cause, Node, Notice, RoleKind, Seq, StoreOp};
 use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
     Entry, EntryKind, HardState, Index, Membership, Message, Moment, PeerId, PeerRole, Position,
@@ -107,8 +107,8 @@ pub(crate) struct Group {
     transfers: Vec<(Option<PeerId>, Token)>,
     /// Whoever waits for an entry up to here was told that it is committed.
     told: Index,
-    /// Spool of the snapshot being installed.
-    spool: u64,
+    /// Spool of the snapshot that will be installed next.
+    spool: Option<u64>,
     durability: Durability,
     /// The log wants the room of what is applied: the next compaction leaves no margin.
     is_crowding: bool,
@@ -148,7 +148,7 @@ impl Group {
             unapplied_bytes: 0,
             transfers: Vec::new(),
             told: Index(0),
-            spool: 0,
+            spool: None,
             durability,
             is_crowding: false,
             part: Part::Full,
@@ -196,16 +196,20 @@ impl Group {
         }
     }
 
-    pub(crate) fn on_snapshot_arrived(&mut self, message: Message, spool: u64, now: Moment) {
+    /// Tells which spool nobody wants: of this snapshot, which may be an older one, or for an
+    /// earlier replica, or under way already; or of one that waited and is overtaken.
+    pub(crate) fn on_snapshot_arrived(
+        &mut self,
+        message: Message,
+        spool: u64,
+        now: Moment,
+    ) -> Option<u64> {
         if self.is_halted() {
-            return;
+            return Some(spool);
         }
         let offer = message.body.clone();
         self.node.step(message, now);
-        // An older snapshot, or one for an earlier replica, is not what will be installed.
-        if self.node.installs(&offer) {
-            self.spool = spool;
-        }
+        if self.node.will_install(&offer) { self.spool.replace(spool) } else { Some(spool) }
     }
 
     pub(crate) fn on_time(&mut self, now: Moment) {
@@ -257,6 +261,10 @@ impl Group {
     }
 
     pub(crate) fn on_snapshot_installed(&mut self, meta: &SnapshotMeta, ok: bool, now: Moment) {
+        if self.is_halted() && !mutants::is_on(Mutant::InstalledAtRest) {
+            // Whoever comes back begins with what was installed; its log restarts there then.
+            return;
+        }
         if ok {
             let index = meta.position.index;
             assert!(index >= self.dispatched, "{}: {index} under {}", self.id, self.dispatched);
@@ -295,19 +303,6 @@ impl Group {
     /// leadership changes hands would send them into a pause longer than that takes.
     fn has_callers(&self) -> bool {
         !self.proposals.is_empty() || self.reads.are_held()
-    }
-
-    /// The group goes away: whoever waits is told what is known.
-    pub(crate) fn destroy(mut self, effects: &mut Effects) {
-        for proposal in self.proposals.drain(..) {
-            effects.refused.push((proposal.token, Refused::NoGroup));
-        }
-        let lost = self.waiting.drain(..).flat_map(|entry| entry.tokens);
-        effects.refused.extend(lost.map(|token| (token, Refused::LeadershipLost)));
-        self.refuse_reads(Refused::ReadFailed, effects);
-        let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
-        effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
-        self.give_up_transfers(effects);
     }
 
     // ---- outputs ----
@@ -519,7 +514,7 @@ impl Group {
                 Notice::SnapshotInstall(meta) => effects.apply.push(ApplyTask::Install {
                     group: self.id,
                     meta: meta.clone(),
-                    spool: self.spool,
+                    spool: self.spool.take().expect("it arrived before it is installed"),
                 }),
                 Notice::TransferEnded { to, outcome } => {
                     let ended = self.transfers.extract_if(.., |(target, _)| *target == Some(*to));

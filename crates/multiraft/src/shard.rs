@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kontiki_log::Record;
 use kontiki_raft::{Batch, Config as RaftConfig, Node, Priority, Restored};
-use kontiki_types::{Message, Moment, PeerId, RegionId, StoreId};
+use kontiki_types::{Body, Message, Moment, PeerId, RegionId, StoreId};
 
 use crate::GroupStatus;
 use crate::ShardConfig;
@@ -278,7 +278,10 @@ impl Shard {
             }
             Event::Message { group, store, message } => self.hear(group, store, message, now),
             Event::SnapshotArrived { group, message, spool } => {
-                self.with(group, |g| g.on_snapshot_arrived(message, spool, now));
+                let mut unwanted = Some(spool);
+                self.with(group, |g| unwanted = g.on_snapshot_arrived(message, spool, now));
+                let unwanted = unwanted.map(|spool| ApplyTask::Discard { group, spool });
+                self.early.apply.extend(unwanted);
             }
             Event::LogSynced { task } => self.on_log_synced(task, now),
             Event::Applied { group, index, bytes } => {
@@ -475,6 +478,10 @@ impl Shard {
 
     fn hear(&mut self, id: RegionId, store: StoreId, message: Message, now: Moment) {
         self.watch.heard(store, now);
+        if matches!(message.body, Body::Snapshot { .. }) {
+            // It comes with all its chunks, never alone.
+            return;
+        }
         self.call_heir(id, &message);
         let Some(group) = self.groups.get_mut(&id) else {
             return self.on_unknown(Unknown { group: id, store, message });

@@ -519,10 +519,11 @@ impl Node {
         }
     }
 
-    /// The snapshot of this offer is being installed, or waits for entries that are being applied.
-    pub fn installs(&self, offer: &Body) -> bool {
+    /// The snapshot of this offer will be installed; for now entries may still be applied.
+    pub fn will_install(&self, offer: &Body) -> bool {
         let Body::Snapshot { meta, .. } = offer else { return false };
-        self.shared.applying.install.as_ref().is_some_and(|install| install.meta == *meta)
+        let install = self.shared.applying.install.as_ref();
+        install.is_some_and(|install| install.meta == *meta && !install.started)
     }
 
     /// Bytes of the whole log, entry overheads included, whether its data is in memory or not.

@@ -191,6 +191,10 @@ marks! {
     PacketDuplicated = "packet duplicated",
     /// A packet was held back for a long time.
     PacketHeld = "packet delivered late",
+    /// A snapshot arrived that nobody wanted any more.
+    SnapshotUnwanted = "snapshot arrived too late",
+    /// A replica was shut down while it installed a snapshot.
+    ShutDownInInstall = "replica shut down while it installed a snapshot",
     /// A group in memory saved itself.
     Saved = "state in memory saved",
     /// It did because the log needed the room.

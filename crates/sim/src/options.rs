@@ -199,6 +199,9 @@ impl Options {
             has_lying_disks: false,
             is_white_box: true,
         };
+        if options.faults.hat.iter().any(|fault| fault.damages()) {
+            options.habits.saves = None;
+        }
         if options.habits.saves.is_some() {
             options.faults.fail_machines(&mut root.fork("machines"));
         }
@@ -441,7 +444,7 @@ impl FaultOptions {
     /// State machines fail, and are shut down, or not.
     fn fail_machines(&mut self, rng: &mut Rng) {
         for &fault in Fault::ALL.iter().filter(|fault| fault.is_of_machines()) {
-            let copies = *rng.pick(&[0, 1, 3]);
+            let copies = *rng.pick(&[0, 2, 5]);
             self.hat.extend(std::iter::repeat_n(fault, copies));
         }
     }

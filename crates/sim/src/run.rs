@@ -93,6 +93,12 @@ fn live(world: &mut World, tell: &mut dyn FnMut(String)) {
     read_all(world);
     drain(world, "last reads");
     converge(world);
+    if world.env.violation.is_none() {
+        let World { env, machines, .. } = world;
+        for machine in machines {
+            machine.judge_calm(env);
+        }
+    }
     lull(world);
     if world.env.violation.is_none() {
         judge(world);

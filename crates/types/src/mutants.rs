@@ -99,6 +99,12 @@ mutants! {
     RevivedEarly,
     /// A replica comes back as if its new state machine stood where the old one did.
     RevivedAhead,
+    /// A halted replica restarts its log for an install that ended late.
+    InstalledAtRest,
+    /// A replica that halts tells nobody who waits for it.
+    HaltedSilently,
+    /// A snapshot that a group made of itself does not count.
+    SaveUnnoticed,
 
     // Snapshots and compaction.
     /// An installed snapshot keeps a log that contradicts it (hashicorp#697).

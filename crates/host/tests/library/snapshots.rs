@@ -437,3 +437,32 @@ fn a_slow_first_copy_for_a_new_member_holds_up_no_other_group() {
     added.wait_timeout(PATIENCE).expect("added");
     assert!(joined.last_applied_index() > Index(0));
 }
+
+/// Its state machine has loaded the snapshot, and its log has not heard of it, when it comes back.
+#[test]
+fn a_node_shut_down_during_an_install_begins_with_what_was_installed() {
+    let Beside { cluster, slow, gate: _open, at_gate: _passes, .. } = Beside::new();
+    slow.snapshot().wait_timeout(PATIENCE).expect("saved");
+    let (machine, gate, at_gate) = Slow::new();
+    let closed = gate.lock().expect("nobody panics under it");
+    let host = &cluster.hosts[&SECOND];
+    let joined = host.create_node(SLOW, NodeOptions::joining(), machine).expect("created");
+    let added = slow.add_peer(&Member::new(SECOND, ""));
+    at_gate.recv_timeout(PATIENCE).expect("it installs");
+    std::thread::scope(|scope| {
+        let ends = scope.spawn(|| joined.shutdown());
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while host.node_host().inspect(|shard| shard.is_halted(SLOW)) != Some(true) {
+            assert!(std::time::Instant::now() < deadline, "it does not halt");
+            std::thread::yield_now();
+        }
+        drop(closed);
+        ends.join().expect("it ends");
+    });
+    let (machine, _open_again, loads) = Slow::new();
+    let again = host.create_node(SLOW, NodeOptions::joining(), machine).expect("created again");
+    loads.recv_timeout(PATIENCE).expect("it begins with the snapshot");
+    added.wait_timeout(PATIENCE).expect("added");
+    insist(&slow);
+    assert!(again.last_applied_index() > Index(0));
+}

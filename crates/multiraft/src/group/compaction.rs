@@ -43,6 +43,9 @@ impl Group {
         config: &ShardConfig,
         groups: usize,
     ) -> Option<Record> {
+        if mutants::is_on(Mutant::SaveUnnoticed) {
+            return None;
+        }
         self.durable_applied = self.durable_applied.max(index);
         let keep = self.keep(config, groups);
         self.compact(keep)

@@ -1,16 +1,17 @@
-//! A replica that stops taking part while its process lives on, and one that comes back.
+//! A replica that stops taking part while its process lives on, one that comes back, and one that
+//! goes.
 //!
 //! Its state machine failed, or its owner shut it down. To its peers it looks like a crashed one:
-//! it says nothing, and what they say to it is dropped. Log and ballot stay as they are, so that
-//! it can come back as if its process had restarted. A leader hands over first, so that the others
-//! need not wait for an election timeout.
+//! it says nothing but what waited for the log, and what they say to it is dropped. Log and ballot
+//! stay as they are, so that it can come back as if its process had restarted. A leader hands over
+//! first, so that the others need not wait for an election timeout.
 
 use kontiki_raft::{ChangeFailure, Config as RaftConfig, RoleKind, TransferOutcome};
 use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{Moment, SnapshotMeta};
 
 use super::Group;
-use crate::effect::{Effects, Refused};
+use crate::effect::{ApplyTask, Effects, Refused};
 
 /// Whether a replica takes part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +69,10 @@ impl Group {
         self.part = Part::Halted;
         effects.halted.push(self.id);
         self.gated.clear();
+        if mutants::is_on(Mutant::HaltedSilently) {
+            self.proposals.clear();
+            self.waiting.clear();
+        }
         let proposals = std::mem::take(&mut self.proposals);
         effects.refused.extend(proposals.into_iter().map(|p| (p.token, Refused::Halted)));
         while let Some(entry) = self.waiting.pop_front() {
@@ -79,6 +84,14 @@ impl Group {
         effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
         self.give_up_transfers(effects);
         self.waiting_bytes = 0;
+        self.discard_spool(effects);
+    }
+
+    /// The snapshot that waited for entries to be applied will not be installed.
+    pub(super) fn discard_spool(&mut self, effects: &mut Effects) {
+        let group = self.id;
+        let waits = self.spool.take();
+        effects.apply.extend(waits.map(|spool| ApplyTask::Discard { group, spool }));
     }
 
     /// Nobody will know how they ended.
@@ -121,5 +134,19 @@ impl Group {
         let (noted, counted, is_watched) = (self.noted, self.counted, self.is_watched);
         let new = Self::new(self.id, node, self.durability);
         *self = Self { noted, counted, is_watched, ..new };
+    }
+
+    /// The group goes away: whoever waits is told what is known.
+    pub(crate) fn destroy(mut self, effects: &mut Effects) {
+        for proposal in self.proposals.drain(..) {
+            effects.refused.push((proposal.token, Refused::NoGroup));
+        }
+        let lost = self.waiting.drain(..).flat_map(|entry| entry.tokens);
+        effects.refused.extend(lost.map(|token| (token, Refused::LeadershipLost)));
+        self.refuse_reads(Refused::ReadFailed, effects);
+        let unknown = Refused::ChangeFailed(ChangeFailure::Unknown);
+        effects.refused.extend(self.members.take_asked().map(|token| (token, unknown)));
+        self.give_up_transfers(effects);
+        self.discard_spool(effects);
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kontiki_log::Record;
 use kontiki_raft::{Config, Priority};
 use kontiki_types::{
     Body, Entry, EntryKind, Index, Membership, Message, Moment, PeerId, Position, ReadMode,
@@ -11,8 +12,8 @@ use kontiki_types::{
 };
 
 use crate::{
-    Durability, Effects, Event, GroupSpec, Refused, Revival, Shard, ShardConfig, TaskSeq, Token,
-    membership_codec, restore,
+    ApplyTask, Durability, Effects, Event, GroupSpec, Refused, Revival, Shard, ShardConfig,
+    TaskSeq, Token, membership_codec, restore,
 };
 
 const GROUP: RegionId = RegionId(1);
@@ -181,11 +182,19 @@ fn shall_not_lead(target: &mut Target) {
 }
 
 fn snapshot(target: &mut Target) {
-    let position = Position::new(Term(2), Index(9));
-    let meta = SnapshotMeta { position, membership: Membership::of_voters(3) };
-    let body = Body::Snapshot { session: 1, meta };
+    arrives(target, 9, 1);
+}
+
+fn meta(index: u64) -> SnapshotMeta {
+    let position = Position::new(Term(2), Index(index));
+    SnapshotMeta { position, membership: Membership::of_voters(3) }
+}
+
+/// A snapshot as of there, in that spool.
+fn arrives(target: &mut Target, index: u64, spool: u64) {
+    let body = Body::Snapshot { session: 1, meta: meta(index) };
     let message = Message { from: PeerId(3), to: PeerId(2), term: Term(2), body };
-    target.feed(Event::SnapshotArrived { group: GROUP, message, spool: 1 });
+    target.feed(Event::SnapshotArrived { group: GROUP, message, spool });
 }
 
 fn reset(target: &mut Target) {
@@ -225,4 +234,52 @@ fn a_lone_voter_that_is_halted_before_its_vote_is_durable_can_come_back() {
     target.pass(Duration::ZERO);
     target.sync();
     assert_eq!(target.role(), "leader");
+}
+
+/// Found by a reader of the simulator, whose installs took no time: the restart of the log could
+/// not leave a halted replica, and the one that came back had a log that was not durable.
+#[test]
+fn a_replica_that_is_halted_while_it_installs_comes_back_with_what_was_installed() {
+    let mut target = Target::new(&Membership::of_voters(3));
+    arrives(&mut target, 9, 1);
+    let install = ApplyTask::Install { group: GROUP, meta: meta(9), spool: 1 };
+    assert!(target.effects.apply.contains(&install), "{:?}", target.effects.apply);
+    target.sync();
+    target.halt();
+    target.feed(Event::SnapshotInstalled { group: GROUP, meta: meta(9), ok: true });
+    let raft = Config::new(PeerId(2), 3, membership_codec());
+    assert!(target.shard.revive(GROUP, Revival { raft, at: meta(9) }, target.now));
+    target.turn();
+    let restart = Record::Snapshot { group: GROUP, meta: meta(9), keep_tail: false };
+    let logged = target.effects.log.as_ref().map(|task| &task.records);
+    assert!(logged.is_some_and(|records| records.contains(&restart)), "{logged:?}");
+    assert_eq!(target.shard.status(GROUP).expect("it is here").applied, Index(9));
+}
+
+#[test]
+fn what_arrives_and_is_not_installed_goes() {
+    let discards = |target: &Target| {
+        let tasks = target.effects.apply.iter();
+        tasks.filter(|task| matches!(task, ApplyTask::Discard { .. })).cloned().collect::<Vec<_>>()
+    };
+    let discard = |spool| vec![ApplyTask::Discard { group: GROUP, spool }];
+    let mut target = Target::new(&Membership::of_voters(3));
+    arrives(&mut target, 9, 1);
+    assert_eq!(discards(&target), [], "it is installed");
+    arrives(&mut target, 9, 2);
+    assert_eq!(discards(&target), discard(2), "the same is being installed");
+    arrives(&mut target, 12, 3);
+    assert_eq!(discards(&target), discard(3), "another is being installed");
+    target.sync();
+    target.feed(Event::SnapshotInstalled { group: GROUP, meta: meta(9), ok: true });
+    arrives(&mut target, 9, 4);
+    assert_eq!(discards(&target), discard(4), "it is installed already");
+    target.sync();
+    target.halt();
+    arrives(&mut target, 12, 5);
+    assert_eq!(discards(&target), discard(5), "the replica rests");
+    target.shard.destroy_group(GROUP);
+    target.turn();
+    arrives(&mut target, 12, 6);
+    assert_eq!(discards(&target), discard(6), "the replica is gone");
 }

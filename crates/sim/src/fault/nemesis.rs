@@ -199,7 +199,12 @@ impl World {
         let store = leader.unwrap_or_else(|| self.any_store());
         let (machine, rng) = (&mut self.machines[World::index_of(store)], &mut self.nemesis.rng);
         if fault == Fault::FailMachine {
-            machine.fail_machine(group, rng.chance(300));
+            let loading = rng.chance(500);
+            machine.fail_machine(group, loading);
+            if loading {
+                // It gets a snapshot only if it misses much.
+                self.cut_stores(store, true, true);
+            }
         } else {
             machine.halt(group, rng.chance(500), &mut self.env);
         }

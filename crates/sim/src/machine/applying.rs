@@ -60,6 +60,10 @@ impl Machine {
         for token in std::mem::take(&mut round.refused) {
             self.disappoint(token, env);
         }
+        for spool in std::mem::take(&mut round.discards) {
+            env.marks.hit(Mark::SnapshotUnwanted);
+            self.spools.remove(spool);
+        }
         for (group, meta, spool) in std::mem::take(&mut round.installs) {
             if !self.install(group, meta, spool, &mut round, env) {
                 // Nothing of this round may be believed; what is left dies with the process.

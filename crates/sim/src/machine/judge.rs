@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use kontiki_multiraft::{ApplyTask, Outbound};
+use kontiki_raft::Node;
 use kontiki_raft::invariants::{self, Observed};
 use kontiki_types::{Body, RegionId};
 
@@ -13,10 +14,12 @@ use crate::marks::Mark;
 use crate::violation::Rule;
 
 use super::Machine;
-use super::running::Running;
+use super::running::{Asked, Caller, Route, Running};
 
 /// The entries of a log are looked at one by one when there are so few of them.
 const SHORT_LOG: u64 = 32;
+/// Where nothing goes wrong a write is answered in this time.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// Those of a longer one at one turn in so many.
 const WALK_EVERY: u64 = 64;
 
@@ -47,6 +50,8 @@ impl Machine {
             running.resting.remove(&group);
         }
         running.check_node(group);
+        self.judge_deadline(group, env);
+        let running = self.running.as_mut().expect("a turn has power");
         let Some(node) = running.shard.node(group) else { return };
         env.trace.mix(node.commit().0 << 16 ^ node.term().0);
         if node.membership().is_joint() {
@@ -78,6 +83,47 @@ impl Machine {
                 }
             }
             Err(violation) => env.fail(violation.rule, violation.what),
+        }
+    }
+
+    /// A replica that has something to do at some time is looked at then.
+    fn judge_deadline(&self, group: RegionId, env: &mut Env) {
+        let Some(running) = &self.running else { return };
+        let node = running.shard.node(group).filter(|_| !running.shard.is_halted(group));
+        let Some(due) = node.and_then(Node::next_deadline) else { return };
+        let planned = running.shard.next_deadline();
+        if planned.is_none_or(|planned| planned > due) {
+            let what = format!("{}: {group} has a deadline at {due}, next is {planned:?}", self.id);
+            env.fail(Rule::NoError, what);
+        }
+    }
+
+    /// All clients are done and all replicas equal: nothing is left of what is over.
+    pub fn judge_calm(&self, env: &mut Env) {
+        let Some(running) = &self.running else { return };
+        // What the network had held back may be new; reads wait until a follower gives them up.
+        let is_left = |caller: &&Caller| {
+            let is_client = !matches!(caller.route, Route::Nobody);
+            let is_old = env.now.since(caller.since) > ANSWERED_WITHIN;
+            is_client && is_old && matches!(caller.what, Asked::Write { .. })
+        };
+        if let Some(caller) = running.callers.values().find(is_left) {
+            env.fail(Rule::Liveness, format!("{}: nobody answers {caller:?}", self.id));
+        }
+        for (group, saved) in &self.saves {
+            let durable = running.shard.status(*group).map(|status| status.durable_applied);
+            let index = saved.meta.position.index;
+            if durable.is_none_or(|durable| durable < index) {
+                let what = format!("{} saved {group} at {index}, knows of {durable:?}", self.id);
+                env.fail(Rule::NoError, what);
+            }
+        }
+        let memories = running.rows.memories.values();
+        let saving = memories.filter(|memory| memory.saving.is_some()).count();
+        let most = self.saves.len() + saving + running.streams.incoming_count();
+        if self.spools.count() > most {
+            let what = format!("{} keeps {} spools, needs {most}", self.id, self.spools.count());
+            env.fail(Rule::NoError, what);
         }
     }
 

@@ -163,7 +163,11 @@ impl StateMachine for InMemory {
         spool: u64,
         chunks: &mut dyn Iterator<Item = Result<Bytes, Error>>,
     ) -> Result<(), Error> {
-        fail(&self.wishes.fails_to_load)?;
+        if let Err(error) = fail(&self.wishes.fails_to_load) {
+            let half = self.replica.install(meta, spool, &mut chunks.take(1));
+            assert!(half.is_err(), "{:?} is more than its head", meta.position);
+            return Err(error);
+        }
         self.replica.install(meta, spool, chunks)
     }
 
@@ -187,7 +191,8 @@ impl Machine {
                 // It may never have come to be.
                 continue;
             }
-            let (replica, memory) = self.load(group, env)?;
+            let chunks = self.read_saved(group)?;
+            let (replica, memory) = self.load(group, chunks, env)?;
             rows.memories.insert(group, memory);
             descriptors.insert(replica.cell());
             replicas.push(replica);
@@ -199,15 +204,24 @@ impl Machine {
         self.notes.peer(group) == Some(peer_of(group, self.id))
     }
 
-    /// A group in memory, as it was saved last; else as it began.
-    pub(super) fn load(&self, group: RegionId, env: &mut Env) -> Result<(Replica, Memory), Error> {
+    /// What was saved of a group in memory, if anything was.
+    pub(super) fn read_saved(&self, group: RegionId) -> Result<Vec<Bytes>, Error> {
+        self.saves.get(&group).map_or(Ok(Vec::new()), |saved| self.spools.read(saved.spool))
+    }
+
+    /// A group in memory, as it was saved last in these chunks; else as it began.
+    pub(super) fn load(
+        &self,
+        group: RegionId,
+        chunks: Vec<Bytes>,
+        env: &mut Env,
+    ) -> Result<(Replica, Memory), Error> {
         let saved = self.saves.get(&group);
         let memory = Memory::new(saved.map_or(Index(0), |saved| saved.meta.position.index));
         let engine = Arc::clone(&memory.engine) as Arc<dyn Engine>;
         let tuning = tuning(&env.options.store);
         if let Some(saved) = saved {
             let mut replica = blank(group, engine, tuning);
-            let chunks = self.spools.read(saved.spool)?;
             replica.install(&saved.meta, saved.spool, &mut chunks.into_iter().map(Ok))?;
             env.marks.hit(Mark::SavedLoaded);
             return Ok((replica, memory));

@@ -176,7 +176,6 @@ impl Machine {
         running.heard.remove(&group);
         running.asleep.remove(&group);
         running.resting.remove(&group);
-        running.rows.memories.remove(&group);
         running.forget_seen(group);
         self.plan_turn(env);
     }

@@ -104,15 +104,14 @@ impl Machine {
         }
         let memory = self.running().rows.memories.get(&group);
         let is_saving = memory.is_some_and(|memory| memory.saving.is_some());
-        let loaded = (!is_saving).then(|| self.load(group, env));
-        match loaded.transpose() {
-            Ok(Some((replica, memory))) => self.revive(replica, memory, env),
-            // A save is under way, or what was saved cannot be read just now.
-            not_yet => {
-                let why = not_yet.err();
-                env.tell(format_args!("{} cannot bring {group} back yet: {why:?}", self.id));
-                self.plan(AGAIN, Work::Revive { group, peer }, env);
-            }
+        let chunks = (!is_saving).then(|| self.read_saved(group));
+        let Some(Ok(chunks)) = chunks else {
+            env.tell(format_args!("{} cannot bring {group} back yet", self.id));
+            return self.plan(AGAIN, Work::Revive { group, peer }, env);
+        };
+        match self.load(group, chunks, env) {
+            Ok((replica, memory)) => self.revive(replica, memory, env),
+            Err(error) => self.fatal(&format!("revival of {group}: {error}"), env),
         }
     }
 
@@ -130,6 +129,8 @@ impl Machine {
         running.rows.memories.insert(group, memory);
         let machine = running.rows.machine(replica);
         running.applier.add(group, machine);
+        self.hash_group(group, env);
+        let running = self.running();
         if !running.shard.revive(group, Revival { raft, at: at.clone() }, now) {
             let what = format!("{} cannot bring {group} back at {at:?}", self.id);
             env.fail(Rule::NoError, what);

@@ -65,6 +65,8 @@ pub(super) struct Caller {
     pub(super) client: usize,
     pub(super) route: Route,
     pub(super) what: Asked,
+    /// Since when.
+    pub(super) since: Moment,
 }
 
 /// How its answer finds back.

@@ -21,7 +21,10 @@ use super::Machine;
 use super::reply::is_blank;
 use super::spool::SpoolWriter;
 
-/// A snapshot on disk. To note it is durable at once.
+/// Installs during which the replica is shut down, per mille.
+const SHUT_DOWN_IN_INSTALL: u64 = 100;
+
+/// A snapshot on disk; to note one takes effect durably, at once.
 pub(super) struct Saved {
     pub(super) meta: SnapshotMeta,
     pub(super) spool: u64,
@@ -59,10 +62,10 @@ impl Machine {
         for (&group, memory) in &running.rows.memories {
             let cell = running.descriptors.get(group).filter(|cell| !is_blank(cell));
             let applied = cell.map_or(memory.saved, |cell| cell.applied());
-            let is_crowded = memory.take_crowded();
             if memory.saving.is_some() || applied == memory.saved {
                 continue;
             }
+            let is_crowded = memory.take_crowded();
             if is_crowded {
                 env.marks.hit(Mark::SaveForced);
             }
@@ -78,6 +81,8 @@ impl Machine {
     }
 
     fn begin_save(&mut self, group: RegionId, env: &mut Env) -> Result<(), Error> {
+        // What is saved is what others hold there.
+        self.hash_group(group, env);
         let running = self.running();
         // One that failed is out, and so is what it held.
         let Some(mut machine) = running.applier.lend(group) else { return Ok(()) };
@@ -111,12 +116,12 @@ impl Machine {
         match saving.writer.finish() {
             Ok(spool) => {
                 env.tell(format_args!("{} has saved {group} at {index}", self.id));
-                if self.note_saved(group, Saved { meta: saving.meta, spool }) {
-                    env.marks.hit(Mark::Saved);
-                    self.tell_shard([Event::Snapshotted { group, index }], env);
-                } else {
-                    env.marks.hit(Mark::SaveOvertaken);
-                }
+                let saved = Saved { meta: saving.meta, spool };
+                let is_newest = self.note_saved(group, saved);
+                env.marks.hit(if is_newest { Mark::Saved } else { Mark::SaveOvertaken });
+                // As in the library: the newest that there is.
+                let index = self.saves[&group].meta.position.index;
+                self.tell_shard([Event::Snapshotted { group, index }], env);
             }
             Err(error) => self.fatal(&format!("save: {error}"), env),
         }
@@ -144,6 +149,10 @@ impl Machine {
 
     /// Its replica goes.
     pub(super) fn drop_saved(&mut self, group: RegionId) {
+        let memory = self.running().rows.memories.remove(&group);
+        if let Some(saving) = memory.and_then(|memory| memory.saving) {
+            saving.writer.discard();
+        }
         if let Some(saved) = self.saves.remove(&group) {
             self.spools.remove(saved.spool);
         }
@@ -196,6 +205,12 @@ impl Machine {
             memory.saved = meta.position.index;
         }
         running.applier.give_back(group, machine, meta, result, round)?;
+        if !env.is_healed && self.rng.chance(SHUT_DOWN_IN_INSTALL) {
+            // While it loaded, in production; the shard hears of the end of the install later.
+            env.marks.hit(Mark::ShutDownInInstall);
+            self.halt(group, true, env);
+            self.turn(env);
+        }
         match round.events.last() {
             Some(Event::SnapshotInstalled { ok: true, .. }) => {
                 env.marks.hit(Mark::SnapshotInstalled);

@@ -10,8 +10,8 @@ use kontiki_multiraft::{Event, Refused, Token};
 use kontiki_raft::RoleKind;
 use kontiki_store::{ProposeError, ReadError, RegionReader, propose};
 use kontiki_types::{
-    Command, Epoch, Header, Index, MembershipChange, Outcome, ReadMode, Refusal, RegionId, StoreId,
-    WriteBatch,
+    Command, Epoch, Header, Index, MembershipChange, Moment, Outcome, ReadMode, Refusal, RegionId,
+    StoreId, WriteBatch,
 };
 
 use crate::env::Env;
@@ -39,9 +39,9 @@ impl From {
         Self { group, client: 0, route: Route::Nobody }
     }
 
-    fn asking(self, what: Asked) -> Caller {
+    fn asking(self, what: Asked, since: Moment) -> Caller {
         let Self { group, client, route } = self;
-        Caller { group, client, route, what }
+        Caller { group, client, route, what, since }
     }
 }
 
@@ -110,7 +110,7 @@ impl Machine {
             commands: batch.commands.len(),
             is_blind: batch.commands.iter().all(|(_, command)| is_blind(command)),
         };
-        let token = self.running().add_caller(from.asking(what));
+        let token = self.running().add_caller(from.asking(what, env.now));
         let payload = command::to_bytes(&batch);
         let event = Event::Propose { group, payload, token, expected_term: None };
         self.tell_shard([event], env);
@@ -123,17 +123,18 @@ impl Machine {
         let group = from.group;
         if env.options.is_mutant(Outside::ReadUnconfirmed) {
             let told = self.read(group, reads, epoch, env);
-            return self.answer(&from.asking(Asked::Nothing), told, env);
+            return self.answer(&from.asking(Asked::Nothing, env.now), told, env);
         }
         let committed = env.safety.committed(group);
-        let token = self.running().add_caller(from.asking(Asked::Read(reads, epoch, committed)));
+        let token =
+            self.running().add_caller(from.asking(Asked::Read(reads, epoch, committed), env.now));
         let by_lease = self.rng.chance(env.options.workload.lease_reads);
         let mode = if by_lease { ReadMode::Lease } else { ReadMode::Index };
         self.tell_shard([Event::Read { group, token, mode }], env);
     }
 
     fn turn_away(&mut self, from: From, why: Why, env: &mut Env) {
-        self.answer(&from.asking(Asked::Nothing), Told::Not(why), env);
+        self.answer(&from.asking(Asked::Nothing, env.now), Told::Not(why), env);
     }
 
     fn is_full(&mut self) -> bool {
@@ -247,7 +248,7 @@ impl Machine {
         if self.running.is_none() {
             return;
         }
-        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing));
+        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing, env.now));
         self.tell_shard([Event::Transfer { group, to: Some(to), token }], env);
     }
 
@@ -256,7 +257,7 @@ impl Machine {
         if self.running.is_none() {
             return;
         }
-        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing));
+        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing, env.now));
         self.tell_shard([Event::Change { group, change, token }], env);
     }
 
@@ -264,13 +265,13 @@ impl Machine {
     pub(crate) fn read_noise(&mut self, group: RegionId, mode: ReadMode, env: &mut Env) {
         let epoch = env.cluster.region(group).epoch;
         let what = Asked::Read(Vec::new(), epoch, env.safety.committed(group));
-        let token = self.running().add_caller(From::nobody(group).asking(what));
+        let token = self.running().add_caller(From::nobody(group).asking(what, env.now));
         self.tell_shard([Event::Read { group, token, mode }], env);
     }
 
     /// An entry that means nothing, if it leads: every replica refuses it alike.
     pub(crate) fn propose_noise(&mut self, group: RegionId, env: &mut Env) {
-        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing));
+        let token = self.running().add_caller(From::nobody(group).asking(Asked::Nothing, env.now));
         let payload = Bytes::from_static(b"noise");
         self.tell_shard([Event::Propose { group, payload, token, expected_term: None }], env);
     }

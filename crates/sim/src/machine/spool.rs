@@ -71,6 +71,11 @@ impl Spools {
         let _ = self.disk.remove(&name(number));
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.disk.names().len()
+    }
+
     /// Removes every spool but these.
     pub(super) fn keep_only(&self, numbers: impl Iterator<Item = u64>) {
         let kept: BTreeSet<_> = numbers.map(name).collect();

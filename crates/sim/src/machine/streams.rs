@@ -56,6 +56,13 @@ struct Incoming {
     next: u64,
 }
 
+impl Streams {
+    /// Snapshots that are coming in, or whose sender gave up.
+    pub(super) fn incoming_count(&self) -> usize {
+        self.incoming.len()
+    }
+}
+
 impl Machine {
     /// Streams a snapshot once those before it are through.
     pub(super) fn queue_snapshot(&mut self, snapshot: OpenSnapshot, env: &mut Env) {

@@ -48,7 +48,9 @@ fn a_snapshot_that_was_not_loaded_is_what_the_next_begins_with() {
         options.workload.value_bytes_max = 3_000;
         options.workload.think = Duration::from_millis(5);
     };
-    hold(8, 60, narrow, &[Mark::SnapshotInstalled, Mark::LoadFailed, Mark::SaveForced]);
+    let marks =
+        [Mark::SnapshotInstalled, Mark::LoadFailed, Mark::ShutDownInInstall, Mark::SaveForced];
+    hold(8, 60, narrow, &marks);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod lease;
 mod log;
 mod long_tail;
 mod returned;
+mod shut_down_at_work;
 mod stage;
 
 use std::time::Duration;
@@ -65,6 +66,7 @@ fn script_of(mutant: Mutant) -> Option<Script> {
         Inside::InstallUnmarked | Inside::InstallNotSynced => {
             Script::Seeds(30, cut_off_install::narrow)
         }
+        Inside::HaltedSilently => Script::Seeds(10, shut_down_at_work::narrow),
         Inside::SessionsByWall => Script::Seeds(20, jumping_clocks::narrow),
         Inside::LogKeepsTorn => Script::Log(log::lost_frame),
         Inside::LogFreesEarly => Script::Log(log::unsynced_note),
