@@ -256,6 +256,25 @@ fn a_replica_that_is_halted_while_it_installs_comes_back_with_what_was_installed
     assert_eq!(target.shard.status(GROUP).expect("it is here").applied, Index(9));
 }
 
+/// Of the same length is not the same: what was loaded is committed, what the log holds is not.
+#[test]
+fn a_log_that_contradicts_what_the_state_machine_comes_back_with_is_dropped() {
+    let mut target = Target::new(&Membership::of_voters(3));
+    let entry = |index| {
+        let position = Position::new(Term(1), Index(index));
+        Entry { position, kind: EntryKind::Empty, data: Bytes::new() }
+    };
+    let (prev, entries) = (Position::ZERO, (1..=9).map(entry).collect());
+    target.hear(1, 1, Body::Append { session: 1, prev, entries, commit: Index(0), round: 0 });
+    target.sync();
+    target.halt();
+    let raft = Config::new(PeerId(2), 3, membership_codec());
+    assert!(target.shard.revive(GROUP, Revival { raft, at: meta(9) }, target.now));
+    target.turn();
+    let status = target.shard.status(GROUP).expect("it is here");
+    assert_eq!((status.last, status.applied), (meta(9).position, Index(9)));
+}
+
 #[test]
 fn what_arrives_and_is_not_installed_goes() {
     let discards = |target: &Target| {
