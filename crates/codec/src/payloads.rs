@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::Result;
-use crate::wire::{Reader, put_bytes, varint_len};
+use crate::wire::{put_bytes, split_bytes, varint_len};
 
 /// Collects payloads into the data of one entry.
 #[derive(Default, Debug)]
@@ -53,26 +53,26 @@ pub fn framed_len(payload_len: usize) -> usize {
     varint_len(payload_len as u64) + payload_len
 }
 
-/// The payloads of an entry's data, sharing its memory; ends after the first error.
-pub fn iter(data: Bytes) -> Payloads {
-    Payloads { reader: Some(Reader::new(data)) }
+/// The payloads of an entry's data, in place; ends after the first error.
+pub fn iter(data: &[u8]) -> Iter<'_> {
+    Iter { rest: data }
 }
 
 /// See [`iter`].
 #[derive(Clone, Debug)]
-pub struct Payloads {
-    reader: Option<Reader>,
+pub struct Iter<'a> {
+    rest: &'a [u8],
 }
 
-impl Iterator for Payloads {
-    type Item = Result<Bytes>;
+impl<'a> Iterator for Iter<'a> {
+    type Item = Result<&'a [u8]>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let reader = self.reader.as_mut().filter(|reader| !reader.is_empty())?;
-        let payload = reader.bytes();
-        if payload.is_err() {
-            self.reader = None;
+        if self.rest.is_empty() {
+            return None;
         }
-        Some(payload)
+        let split = split_bytes(self.rest);
+        self.rest = split.as_ref().map_or(&[], |(_, rest)| rest);
+        Some(split.map(|(payload, _)| payload))
     }
 }

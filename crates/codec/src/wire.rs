@@ -71,6 +71,43 @@ pub fn put_flag(out: &mut Vec<u8>, flag: bool) {
     put_u8(out, u8::from(flag));
 }
 
+/// The varint at the front of `bytes`, in its shortest form, and what follows it.
+///
+/// # Errors
+/// [`Error::Truncated`], or [`Error::Corrupt`] when it is longer than needed or than 64 bits.
+pub fn split_varint(bytes: &[u8]) -> Result<(u64, &[u8])> {
+    let mut value = 0_u64;
+    let mut rest = bytes;
+    for shift in (0..64).step_by(7) {
+        let (&byte, after) = rest.split_first().ok_or(Error::Truncated)?;
+        rest = after;
+        let bits = u64::from(byte & 0x7f);
+        // The tenth byte has room for one bit.
+        if shift == 63 && bits > 1 {
+            return Err(Error::Corrupt("varint exceeds 64 bits"));
+        }
+        value |= bits << shift;
+        if byte < 0x80 {
+            if byte == 0 && shift > 0 {
+                return Err(Error::Corrupt("varint is not in its shortest form"));
+            }
+            return Ok((value, rest));
+        }
+    }
+    Err(Error::Corrupt("varint exceeds 64 bits"))
+}
+
+/// The length-prefixed bytes at the front of `bytes`, and what follows them.
+///
+/// # Errors
+/// As [`split_varint`]; [`Error::Truncated`] when there are fewer than the length says.
+pub fn split_bytes(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
+    let (len, rest) = split_varint(bytes)?;
+    // A length that does not fit the machine does not fit the input either.
+    let len = usize::try_from(len).map_err(|_| Error::Truncated)?;
+    rest.split_at_checked(len).ok_or(Error::Truncated)
+}
+
 /// Reads values from shared bytes, front to back.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -124,25 +161,12 @@ impl Reader {
     /// A varint in its shortest form.
     ///
     /// # Errors
-    /// [`Error::Truncated`], or [`Error::Corrupt`] when it is longer than needed or than 64 bits.
+    /// As [`split_varint`].
     pub fn varint(&mut self) -> Result<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            // The tenth byte has room for one bit.
-            if shift == 63 && bits > 1 {
-                return Err(Error::Corrupt("varint exceeds 64 bits"));
-            }
-            value |= bits << shift;
-            if byte < 0x80 {
-                if byte == 0 && shift > 0 {
-                    return Err(Error::Corrupt("varint is not in its shortest form"));
-                }
-                return Ok(value);
-            }
-        }
-        Err(Error::Corrupt("varint exceeds 64 bits"))
+        let rest = self.source.get(self.at..).ok_or(Error::Truncated)?;
+        let (value, after) = split_varint(rest)?;
+        self.at = self.source.len() - after.len();
+        Ok(value)
     }
 
     /// A flag byte: 0 or 1.

@@ -329,9 +329,9 @@ fn tell_memberships(machine: &mut dyn StateMachine, entries: &[Committed]) {
 
 /// Everyone who waits for one of these entries.
 fn tokens(entries: &[Committed]) -> impl Iterator<Item = Token> + '_ {
-    let payloads = entries.iter().map(|entry| match &entry.kind {
-        CommittedKind::Normal(payloads) => payloads.as_slice(),
+    let tokens = entries.iter().map(|entry| match &entry.kind {
+        CommittedKind::Normal(payloads) => payloads.tokens(),
         CommittedKind::Empty | CommittedKind::Config(_) => &[],
     });
-    payloads.flatten().filter_map(|payload| payload.token)
+    tokens.flatten().copied()
 }

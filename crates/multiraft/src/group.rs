@@ -14,7 +14,7 @@ mod report;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use kontiki_codec::{membership, payloads};
+use kontiki_codec::membership;
 use kontiki_log::Record;
 use kontiki_raft::{Batch, Cause, Node, Notice, RoleKind, Seq, StoreOp};
 use kontiki_types::mutants::{self, Mutant};
@@ -29,7 +29,7 @@ use crate::asking::Asking;
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
 use crate::held::Held;
 use crate::members::Members;
-use crate::{Committed, CommittedKind, Payload, ShardConfig, Token};
+use crate::{Committed, CommittedKind, Payloads, ShardConfig, Token};
 
 use halt::Part;
 pub use halt::Revival;
@@ -468,19 +468,7 @@ impl Group {
                 membership::from_bytes(entry.data)
                     .expect("raft accepted this membership at append"),
             ),
-            EntryKind::Normal => {
-                let mut tokens = tokens.into_iter();
-                CommittedKind::Normal(
-                    payloads::iter(entry.data)
-                        .map(|data| Payload {
-                            // A payload that does not decode reaches the state machine empty: it
-                            // refuses it, the same on every replica, and the group goes on.
-                            data: data.unwrap_or_default(),
-                            token: tokens.next(),
-                        })
-                        .collect(),
-                )
-            }
+            EntryKind::Normal => CommittedKind::Normal(Payloads::new(entry.data, tokens)),
         };
         Committed { position, kind }
     }

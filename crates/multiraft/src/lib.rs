@@ -47,6 +47,7 @@ mod group_status;
 mod held;
 mod members;
 mod membership;
+mod payloads;
 mod quarantined;
 mod restore;
 mod shard;
@@ -63,10 +64,9 @@ pub use event::Event;
 pub use group::{Durability, Revival};
 pub use group_status::GroupStatus;
 pub use membership::membership_codec;
+pub use payloads::{Iter as PayloadsIter, Payload, Payloads};
 pub use quarantined::Quarantined;
 pub use restore::{RestoreError, may_restore, restore};
 pub use shard::{GroupSpec, Shard};
-pub use state_machine::{
-    Committed, CommittedKind, Error, Payload, SnapshotSource, StateMachine, Token,
-};
+pub use state_machine::{Committed, CommittedKind, Error, SnapshotSource, StateMachine, Token};
 pub use watch::STORES;

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use kontiki_raft::Cause;
 use kontiki_types::{Membership, PeerId, Position, SnapshotMeta, StoreId, Term};
 
+use crate::Payloads;
+
 /// Names a waiting caller on this node. Chosen by the host, never reused within a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token(pub u64);
@@ -105,18 +107,9 @@ pub enum CommittedKind {
     /// A new leader's no-op; only the position moves.
     Empty,
     /// Payloads, to be applied in this order.
-    Normal(Vec<Payload>),
+    Normal(Payloads),
     /// A membership that is now committed.
     Config(Membership),
-}
-
-/// What one caller proposed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Payload {
-    /// Opaque to consensus.
-    pub data: Bytes,
-    /// Set when a caller on this very node waits for the reply.
-    pub token: Option<Token>,
 }
 
 /// A snapshot being sent: chunks in order, until `None`.

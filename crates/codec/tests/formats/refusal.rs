@@ -56,7 +56,7 @@ fn survive_everything(bytes: &Bytes) {
     survive_row(bytes, install_marker::from_bytes, install_marker::to_bytes);
     survive_row(bytes, value::from_bytes, value::to_bytes);
     let _ = frame::decode(bytes.clone());
-    let _ = payloads::iter(bytes.clone()).count();
+    let _ = payloads::iter(bytes).count();
     let _ = region_snapshot::decode(bytes.clone());
     // Behind a checksum that matches, too.
     for kind in 0..6 {

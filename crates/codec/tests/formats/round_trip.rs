@@ -91,8 +91,9 @@ proptest! {
             prop_assert_eq!(builder.bytes(), bytes);
         }
         prop_assert_eq!(builder.count(), list.len());
-        let back: Result<Vec<_>> = payloads::iter(builder.finish()).collect();
-        prop_assert_eq!(back, Ok(list));
+        let data = builder.finish();
+        let back: Result<Vec<_>> = payloads::iter(&data).collect();
+        prop_assert_eq!(back, Ok(list.iter().map(|payload| &payload[..]).collect()));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kontiki_multiraft::{Committed, CommittedKind, Payload, Token};
+use kontiki_multiraft::{Committed, CommittedKind, Payloads, PayloadsIter, Token};
 use kontiki_types::{Index, Position, Term};
 
 use super::task::{BatchEnd, Done};
@@ -30,7 +30,8 @@ pub struct AppliedTask {
 #[derive(Debug)]
 pub struct Entries<'a> {
     run: std::slice::Iter<'a, Committed>,
-    payloads: std::iter::Enumerate<std::slice::Iter<'a, Payload>>,
+    /// Of the entry at hand; nothing before the first.
+    payloads: Option<std::iter::Enumerate<PayloadsIter<'a>>>,
     position: Position,
     dones: std::vec::IntoIter<Option<Done>>,
     left: usize,
@@ -41,7 +42,7 @@ impl<'a> Entries<'a> {
     /// taken out of `waiters`, and told of the commit.
     pub(crate) fn new(entries: &'a [Committed], waiters: &Waiters, batch: &Arc<BatchEnd>) -> Self {
         let tokens: Vec<Option<Token>> =
-            entries.iter().flat_map(payloads_of).map(|payload| payload.token).collect();
+            entries.iter().filter_map(payloads_of).flatten().map(|payload| payload.token).collect();
         let left = tokens.len();
         let mut dones = waiters.take_tasks(&tokens);
         for done in dones.iter_mut().flatten() {
@@ -49,7 +50,7 @@ impl<'a> Entries<'a> {
         }
         Self {
             run: entries.iter(),
-            payloads: [].iter().enumerate(),
+            payloads: None,
             position: Position::ZERO,
             dones: dones.into_iter(),
             left,
@@ -67,19 +68,19 @@ impl Iterator for Entries<'_> {
 
     fn next(&mut self) -> Option<AppliedTask> {
         loop {
-            if let Some((slot, payload)) = self.payloads.next() {
+            if let Some((slot, payload)) = self.payloads.as_mut().and_then(Iterator::next) {
                 self.left -= 1;
                 return Some(AppliedTask {
                     index: self.position.index,
                     slot: u32::try_from(slot).unwrap_or(u32::MAX),
                     term: self.position.term,
-                    data: payload.data.clone(),
+                    data: payload.to_bytes(),
                     done: self.dones.next().flatten(),
                 });
             }
             let entry = self.run.next()?;
             self.position = entry.position;
-            self.payloads = payloads_of(entry).iter().enumerate();
+            self.payloads = payloads_of(entry).map(|payloads| payloads.iter().enumerate());
         }
     }
 
@@ -90,9 +91,9 @@ impl Iterator for Entries<'_> {
 
 impl ExactSizeIterator for Entries<'_> {}
 
-fn payloads_of(entry: &Committed) -> &[Payload] {
+fn payloads_of(entry: &Committed) -> Option<&Payloads> {
     match &entry.kind {
-        CommittedKind::Normal(payloads) => payloads,
-        CommittedKind::Empty | CommittedKind::Config(_) => &[],
+        CommittedKind::Normal(payloads) => Some(payloads),
+        CommittedKind::Empty | CommittedKind::Config(_) => None,
     }
 }

@@ -428,10 +428,7 @@ impl Core {
 
 fn bytes_of(entry: &Committed) -> usize {
     match &entry.kind {
-        CommittedKind::Normal(payloads) => {
-            payloads.iter().map(|payload| payload.data.len()).sum::<usize>()
-                + kontiki_types::Entry::OVERHEAD_BYTES
-        }
+        CommittedKind::Normal(payloads) => payloads.bytes() + kontiki_types::Entry::OVERHEAD_BYTES,
         CommittedKind::Empty | CommittedKind::Config(_) => 0,
     }
 }

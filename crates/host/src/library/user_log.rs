@@ -51,7 +51,8 @@ impl Node {
                 return Err(Error::LogCompacted { first: self.status()?.first });
             };
             if let Some(entry) = entries.iter().find(|entry| entry.kind == EntryKind::Normal) {
-                let tasks = payloads::iter(entry.data.clone()).map(Result::unwrap_or_default);
+                let tasks = payloads::iter(&entry.data)
+                    .map(|task| entry.data.slice_ref(task.unwrap_or_default()));
                 return Ok(UserLog { index: entry.position.index, tasks: tasks.collect() });
             }
             after = entries.last().map_or(applied, |entry| entry.position.index);

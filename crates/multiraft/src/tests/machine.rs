@@ -46,8 +46,8 @@ impl StateMachine for Machine {
                 CommittedKind::Config(membership) => state.membership = membership.clone(),
                 CommittedKind::Normal(payloads) => {
                     for payload in payloads {
-                        state.payloads.push(payload.data.clone());
-                        replies.extend(payload.token.map(|token| (token, payload.data.clone())));
+                        state.payloads.push(payload.to_bytes());
+                        replies.extend(payload.token.map(|token| (token, payload.to_bytes())));
                     }
                 }
             }

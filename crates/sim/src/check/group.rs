@@ -408,17 +408,17 @@ impl GroupFacts {
             if index > self.looked_at {
                 self.looked_at = index;
                 let CommittedKind::Normal(payloads) = &entry.kind else { continue };
-                is_merged |= payloads.len() > 1;
+                is_merged |= payloads.iter().nth(1).is_some();
                 for payload in payloads {
-                    repeated += self.note_requests(&payload.data);
+                    repeated += self.note_requests(payload.to_bytes());
                 }
             }
         }
         Ok((repeated, is_merged))
     }
 
-    fn note_requests(&mut self, payload: &bytes::Bytes) -> usize {
-        let Ok(batch) = command::from_bytes(payload.clone()) else { return 0 };
+    fn note_requests(&mut self, payload: bytes::Bytes) -> usize {
+        let Ok(batch) = command::from_bytes(payload) else { return 0 };
         let client = batch.header.client;
         let new = batch.commands.iter().filter(|(r, _)| self.requests.insert((client, *r))).count();
         batch.commands.len() - new

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kontiki_codec::payloads;
 use kontiki_engine::Engine;
-use kontiki_multiraft::{ApplyTask, Committed, CommittedKind, Error, Event, Round};
+use kontiki_multiraft::{ApplyTask, Committed, CommittedKind, Error, Event, Payloads, Round};
 use kontiki_raft::{Notice, TransferOutcome};
 use kontiki_types::{RegionId, SnapshotMeta, StoreId};
 
@@ -239,7 +240,7 @@ impl Machine {
             if let CommittedKind::Normal(payloads) = &mut entry.kind
                 && self.rng.chance(20)
             {
-                payloads.pop();
+                *payloads = without_last(payloads);
             }
         }
     }
@@ -256,4 +257,12 @@ impl Machine {
             _ => {}
         }
     }
+}
+
+fn without_last(payloads: &Payloads) -> Payloads {
+    let kept = payloads.iter().count().saturating_sub(1);
+    let mut data = payloads::Builder::default();
+    payloads.iter().take(kept).for_each(|payload| data.push(payload.data));
+    let tokens = payloads.tokens().iter().take(kept).copied().collect();
+    Payloads::new(data.finish(), tokens)
 }

@@ -137,13 +137,13 @@ impl<'a> Applying<'a> {
         Ok(())
     }
 
-    fn payload(&mut self, nth: u64, payload: &Payload) -> Result<(), Error> {
+    fn payload(&mut self, nth: u64, payload: Payload<'_>) -> Result<(), Error> {
         if self.replica.partial.is_some_and(|partial| nth < partial.payload) {
             // Applied before the crash, and this process did not exist when it was proposed.
             assert!(payload.token.is_none(), "{}: someone waits for the past", self.replica.id);
             return Ok(());
         }
-        let outcomes = match kontiki_codec::command::from_bytes(payload.data.clone()) {
+        let outcomes = match kontiki_codec::command::from_bytes(payload.to_bytes()) {
             Ok(batch) => self.write_batch(nth, batch)?,
             // Every replica has these very bytes, so every replica refuses them.
             Err(_) => vec![Outcome::Refused(Refusal::Invalid)],

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use kontiki_codec::keys::{Keyspace, raw_key, raw_range};
+use kontiki_codec::payloads;
 use kontiki_codec::store_ident::StoreIdent;
-use kontiki_multiraft::{Committed, CommittedKind, Payload};
+use kontiki_multiraft::{Committed, CommittedKind, Payloads, Token};
 use kontiki_types::{
     ClientId, ClusterId, Command, Epoch, Header, Index, KeyRange, Peer, PeerId, PeerRole, Position,
     RequestId, StoreId, Term, WriteBatch,
@@ -49,8 +50,14 @@ pub(super) fn payload(header: Header, first: u64, commands: Vec<Command>) -> Byt
 }
 
 pub(super) fn entry(index: u64, payloads: Vec<Bytes>) -> Committed {
-    let payloads = payloads.into_iter().map(|data| Payload { data, token: None }).collect();
-    committed(index, CommittedKind::Normal(payloads))
+    committed(index, CommittedKind::Normal(joined(payloads, Vec::new())))
+}
+
+/// These payloads as one entry holds them.
+pub(super) fn joined(payloads: impl IntoIterator<Item = Bytes>, tokens: Vec<Token>) -> Payloads {
+    let mut data = payloads::Builder::default();
+    payloads.into_iter().for_each(|payload| data.push(&payload));
+    Payloads::new(data.finish(), tokens)
 }
 
 pub(super) fn committed(index: u64, kind: CommittedKind) -> Committed {

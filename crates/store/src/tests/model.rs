@@ -44,7 +44,7 @@ impl Model {
             }
             CommittedKind::Normal(payloads) => payloads
                 .iter()
-                .map(|payload| match kontiki_codec::command::from_bytes(payload.data.clone()) {
+                .map(|payload| match kontiki_codec::command::from_bytes(payload.to_bytes()) {
                     Ok(batch) => self.batch(batch),
                     Err(_) => vec![Outcome::Refused(Refusal::Invalid)],
                 })

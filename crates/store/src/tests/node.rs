@@ -8,7 +8,7 @@ use kontiki_multiraft::{Committed, CommittedKind, Error, StateMachine, Token};
 use kontiki_types::{Index, Outcome};
 
 use crate::session::load;
-use crate::tests::builders::{IDENT, peers};
+use crate::tests::builders::{IDENT, joined, peers};
 use crate::{Background, Inline, PendingInstall, RegionReader, Replica, Tuning, bootstrap, open};
 
 pub(super) struct Node {
@@ -62,10 +62,10 @@ impl Node {
         let mut asked = Vec::new();
         for entry in entries.iter_mut().filter(|entry| entry.position.index > self.seen) {
             let CommittedKind::Normal(payloads) = &mut entry.kind else { continue };
-            for payload in payloads {
-                payload.token = Some(Token(asked.len() as u64));
-                asked.push(entry.position.index);
-            }
+            let tokens = (asked.len()..).map(|n| Token(n as u64)).take(payloads.iter().count());
+            let tokens: Vec<_> = tokens.collect();
+            asked.extend(tokens.iter().map(|_| entry.position.index));
+            *payloads = joined(payloads.iter().map(|payload| payload.to_bytes()), tokens);
         }
         self.seen = entries.last().map_or(self.seen, |last| self.seen.max(last.position.index));
         let mut replies = Vec::new();

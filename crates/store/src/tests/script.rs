@@ -30,14 +30,14 @@ use goldenscript::{Argument, ArgumentConsumer, Context};
 use kontiki_codec::keys::{MetaKey, RegionRow, user_key};
 use kontiki_codec::region_snapshot::{self, Part};
 use kontiki_engine::Family;
-use kontiki_multiraft::{Committed, CommittedKind, Payload, StateMachine};
+use kontiki_multiraft::{Committed, CommittedKind, StateMachine};
 use kontiki_types::{
     ClientId, Command, Epoch, Header, Membership, Outcome, Peer, PeerId, PeerRole, Refusal,
     RequestId, SnapshotMeta, StoreId, WriteBatch,
 };
 
 use crate::Tuning;
-use crate::tests::builders::{FIRST_EPOCH, committed, header, key, range, value};
+use crate::tests::builders::{FIRST_EPOCH, committed, entry, header, joined, key, range, value};
 use crate::tests::node::Node;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -166,17 +166,17 @@ impl Replica {
 
     /// Adds a payload to the log, in an entry of its own or in the last one.
     fn push(&mut self, data: Bytes, label: String, with: Option<&str>) {
-        let payload = Payload { data, token: None };
         if let (Some("entry"), Some(last), Some(labels)) =
             (with, self.log.last_mut(), self.labels.last_mut())
             && let CommittedKind::Normal(payloads) = &mut last.kind
         {
-            payloads.push(payload);
+            *payloads =
+                joined(payloads.iter().map(|payload| payload.to_bytes()).chain([data]), Vec::new());
             labels.push(vec![label]);
             return;
         }
         let index = self.log.len() as u64 + 1;
-        self.log.push(committed(index, CommittedKind::Normal(vec![payload])));
+        self.log.push(entry(index, vec![data]));
         self.labels.push(vec![vec![label]]);
     }
 
@@ -184,7 +184,11 @@ impl Replica {
     fn replace(&mut self, data: Bytes, label: String) {
         let last = self.log.last_mut().map(|entry| &mut entry.kind);
         let Some(CommittedKind::Normal(payloads)) = last else { panic!("no payload to join") };
-        payloads.last_mut().unwrap().data = data;
+        let kept = payloads.iter().count() - 1;
+        *payloads = joined(
+            payloads.iter().take(kept).map(|payload| payload.to_bytes()).chain([data]),
+            Vec::new(),
+        );
         self.labels.last_mut().unwrap().last_mut().unwrap().push(label);
     }
 
