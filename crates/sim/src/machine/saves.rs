@@ -13,7 +13,7 @@ use kontiki_multiraft::{Error, Event, OpenSnapshot, Round, SnapshotSource};
 use kontiki_types::{RegionId, SnapshotMeta};
 
 use crate::env::{Env, Work};
-use crate::fault::before_calm;
+use crate::fault::{Fault, before_calm};
 use crate::marks::Mark;
 use crate::mutant::Outside;
 
@@ -21,7 +21,7 @@ use super::Machine;
 use super::reply::is_blank;
 use super::spool::SpoolWriter;
 
-/// Installs during which the replica is shut down, per mille.
+/// Installs during which the replica is shut down, where replicas are, per mille.
 const SHUT_DOWN_IN_INSTALL: u64 = 100;
 
 /// A snapshot on disk; to note one takes effect durably, at once.
@@ -205,7 +205,8 @@ impl Machine {
             memory.saved = meta.position.index;
         }
         running.applier.give_back(group, machine, meta, result, round)?;
-        if !env.is_healed && self.rng.chance(SHUT_DOWN_IN_INSTALL) {
+        let may_shut_down = !env.is_healed && env.options.faults.hat.contains(&Fault::ShutDown);
+        if may_shut_down && self.rng.chance(SHUT_DOWN_IN_INSTALL) {
             // While it loaded, in production; the shard hears of the end of the install later.
             env.marks.hit(Mark::ShutDownInInstall);
             self.halt(group, true, env);

@@ -42,7 +42,7 @@ fn whoever_fails_or_falls_begins_again_with_what_was_saved() {
 /// It is durable before it is loaded, so the replica comes back beyond its log.
 #[test]
 fn a_snapshot_that_was_not_loaded_is_what_the_next_begins_with() {
-    let hat = [Fault::FailMachine, Fault::CutOff, Fault::CutOff];
+    let hat = [Fault::FailMachine, Fault::ShutDown, Fault::CutOff, Fault::CutOff];
     let narrow = |options: &mut Options| {
         in_memory(options, 10, &hat);
         options.workload.value_bytes_max = 3_000;
