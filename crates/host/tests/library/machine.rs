@@ -90,7 +90,7 @@ impl Probe {
 }
 
 /// See the module. `panic on N` panics on store N, `fail on N` fails there, `leave on N` leaves
-/// what comes after it.
+/// what comes after it; with `unsaveable` among the words none can be saved.
 pub(crate) struct Words {
     pub(crate) store: StoreId,
     pub(crate) probe: Probe,
@@ -132,6 +132,9 @@ impl StateMachine for Words {
 
     fn save_snapshot(&self) -> Result<SaveSnapshot, MachineError> {
         let words = self.probe.words();
+        if words.iter().any(|word| word == "unsaveable") {
+            return Err("on purpose".into());
+        }
         Ok(Box::new(move |snapshot| {
             let mut file = snapshot.file("words")?;
             for word in &words {

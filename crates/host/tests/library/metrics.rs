@@ -1,11 +1,16 @@
 //! What a working group leaves on the page for Prometheus, number by number.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use kontiki_types::{Index, StoreId};
+use bytes::Bytes;
+use kontiki_host::library::{Error, ReadMode};
+use kontiki_types::{Index, StoreId, limits};
 
 use crate::cluster::{Cluster, PATIENCE};
 use crate::machine::Call;
+
+/// Most reads that may wait in a group.
+const READS_MAX: u64 = 65_536;
 
 /// What moves on a host that leads, in a group that writes, reads, and saves a snapshot.
 const OF_A_LEADER: [&str; 17] = [
@@ -134,6 +139,43 @@ fn what_goes_wrong_is_counted() {
     cluster.say(next, &format!("fail on {}", leader.0)).expect("others do");
     cluster.calls.wait(|store, call| store == leader && matches!(call, Call::Error(_)));
     cluster.counts(leader, "fsm_error_times", |counted| counted == 1);
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_saved_is_counted_and_hurts_nobody() {
+    let (cluster, leader) = Cluster::with_leader(1);
+    cluster.say(leader, "unsaveable").expect("applied");
+    cluster.node(leader).snapshot().wait_timeout(PATIENCE).expect_err("it says so");
+    cluster.counts(leader, "snapshot_save_failed_times", |counted| counted == 1);
+    assert_eq!(cluster.say(leader, "more").as_deref(), Ok("2"));
+}
+
+/// A leader that reaches nobody lets in what it may hold, and says of all others that it is busy.
+#[test]
+fn whoever_is_refused_as_busy_is_counted() {
+    let mut cluster = Cluster::tuned_hosts(3, |options| {
+        options.raft.uncommitted_bytes_max = limits::ENTRY_BYTES_MAX;
+        // Or it would cease to lead in the middle.
+        options.election_timeout = Duration::from_secs(2);
+    });
+    let leader = cluster.elect();
+    cluster.network.isolate(leader);
+    let node = cluster.node(leader);
+    let word = Bytes::from("w".repeat(limits::ENTRY_BYTES_MAX / 4));
+    let tasks: Vec<_> = (0..20).map(|_| node.propose(word.clone())).collect();
+    let reads: Vec<_> =
+        (0..READS_MAX + 10).map(|_| node.read_index_handle(ReadMode::Index)).collect();
+    cluster.network.heal();
+    let busy_tasks = busy(tasks.into_iter().map(|task| task.wait_timeout(PATIENCE).map(drop)));
+    let busy_reads = busy(reads.into_iter().map(|read| read.wait_timeout(PATIENCE).map(drop)));
+    assert!((1..20).contains(&busy_tasks), "{busy_tasks} tasks");
+    assert!((1..READS_MAX).contains(&busy_reads), "{busy_reads} reads");
+    cluster.counts(leader, "apply_task_overload_times", |counted| counted == busy_tasks);
+    cluster.counts(leader, "read_index_overload_times", |counted| counted == busy_reads);
+}
+
+fn busy(results: impl Iterator<Item = Result<(), Error>>) -> u64 {
+    results.filter(|result| *result == Err(Error::Busy)).count() as u64
 }
 
 #[test]

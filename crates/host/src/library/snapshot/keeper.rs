@@ -112,7 +112,8 @@ fn run(requests: &Mailbox<Request>) {
                 Request::Appoint(at, replica) => drop(due.insert((at, replica.group), replica)),
                 Request::Save(replica, promise) => promise.keep(save(&replica, 0)),
                 Request::SaveThrough(replica, index) if newest(&replica) < index => {
-                    report(&replica, &save(&replica, 0));
+                    // Nobody waits for it.
+                    let _ = save(&replica, 0);
                 }
                 Request::SaveThrough(..) => {}
             }
@@ -120,8 +121,7 @@ fn run(requests: &Mailbox<Request>) {
         while let Some(entry) = due.first_entry().filter(|entry| entry.key().0 <= Instant::now()) {
             let replica = entry.remove();
             replica.unschedule();
-            let result = save(&replica, replica.schedule.margin);
-            report(&replica, &result);
+            let _ = save(&replica, replica.schedule.margin);
         }
     }
 }
@@ -141,7 +141,9 @@ fn save(replica: &Replica, margin: u64) -> Result<Index, Error> {
     if applied < newest + margin.max(1) {
         return Ok(newest);
     }
-    replica.save().map(|stored| stored.index())
+    let saved = replica.save().map(|stored| stored.index());
+    report(replica, &saved);
+    saved
 }
 
 fn report(replica: &Replica, result: &Result<Index, Error>) {
