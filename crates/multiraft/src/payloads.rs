@@ -82,3 +82,48 @@ impl<'a> Iterator for Iter<'a> {
         Some(Payload { data, token: self.tokens.next().copied(), entry: &self.entry.data })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(cut: usize) -> Bytes {
+        let mut data = payloads::Builder::default();
+        data.push(b"one");
+        data.push(b"");
+        data.push(b"three");
+        let data = data.finish();
+        data.slice(..data.len() - cut)
+    }
+
+    fn seen(payloads: &Payloads) -> Vec<(&[u8], Option<Token>)> {
+        payloads.iter().map(|payload| (payload.data, payload.token)).collect()
+    }
+
+    #[test]
+    fn each_payload_comes_with_its_caller_where_there_is_one() {
+        let tokens = [5, 6, 9].map(Token);
+        let [first, second, third] = tokens.map(Some);
+        let awaited = Payloads::new(entry(0), tokens.to_vec());
+        assert_eq!(seen(&awaited), [(&b"one"[..], first), (b"", second), (b"three", third)]);
+        let unawaited = Payloads::new(entry(0), Vec::new());
+        assert_eq!(seen(&unawaited), [(&b"one"[..], None), (b"", None), (b"three", None)]);
+        assert!(seen(&Payloads::default()).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_decode_is_an_empty_payload_and_the_last() {
+        let payloads = Payloads::new(entry(1), Vec::new());
+        assert_eq!(seen(&payloads), [(&b"one"[..], None), (b"", None), (b"", None)]);
+    }
+
+    #[test]
+    fn a_payload_that_is_kept_shares_the_memory_of_its_entry() {
+        let payloads = Payloads::new(entry(0), Vec::new());
+        for payload in &payloads {
+            let kept = payload.to_bytes();
+            assert_eq!(kept, payload.data);
+            assert!(kept.is_empty() || kept.as_ptr() == payload.data.as_ptr());
+        }
+    }
+}
