@@ -12,17 +12,20 @@
 use bytes::Bytes;
 use kontiki_types::{ClusterId, StoreId};
 
-use crate::wire::{Reader, put_u8, put_u64, whole};
+use crate::wire::{Reader, put_bytes, put_u8, put_u64, whole};
 use crate::{Error, Result};
 
 /// Begins every connection between stores; no client protocol begins so.
 pub const MAGIC: [u8; 8] = *b"kontiki\n";
 
 /// The version this build speaks, and the only one it answers.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Most bytes of a hello.
-pub const BYTES_MAX: usize = 64;
+pub const BYTES_MAX: usize = 64 + ADDRESS_BYTES_MAX;
+
+/// Most bytes of an address: a host name and a port.
+pub const ADDRESS_BYTES_MAX: usize = 262;
 
 /// Most bytes of a refusal.
 pub const REFUSAL_BYTES_MAX: usize = 1024;
@@ -39,7 +42,7 @@ pub enum Purpose {
 }
 
 /// Who calls, whom, and why.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
     /// The cluster of the caller.
     pub cluster: ClusterId,
@@ -51,6 +54,8 @@ pub struct Hello {
     pub incarnation: u64,
     /// What the connection is for.
     pub purpose: Purpose,
+    /// Where the caller is to be called; empty when that is known by other means.
+    pub address: String,
 }
 
 /// A hello, without magic and length.
@@ -69,6 +74,7 @@ pub fn to_bytes(hello: &Hello) -> Bytes {
             Purpose::Snapshot => 3,
         },
     );
+    put_bytes(&mut out, hello.address.as_bytes());
     Bytes::from(out)
 }
 
@@ -90,6 +96,8 @@ pub fn from_bytes(bytes: Bytes) -> Result<Hello> {
                 3 => Purpose::Snapshot,
                 _ => return Err(Error::Corrupt("purpose of a connection")),
             },
+            address: String::from_utf8(reader.bytes()?.to_vec())
+                .map_err(|_| Error::Corrupt("address of a store"))?,
         })
     })
 }

@@ -60,7 +60,8 @@ impl Node {
         let started = Instant::now();
         let dir = DataDir::open(&config.data_dir, config.cluster, config.store)?;
         let (cluster, store) = (config.cluster, config.store);
-        let identity = Identity { cluster, store, incarnation: dir.incarnation.to_u64() };
+        let (incarnation, address) = (dir.incarnation.to_u64(), String::new());
+        let identity = Identity { cluster, store, incarnation, address };
         let known_stores = KnownStores::open(dir.path())?;
         let engine = open_engine(config, &dir)?;
         let background = Background::new();

@@ -25,8 +25,8 @@ impl Inbound for Peers {
         self.0.host.frame(from, frame)
     }
 
-    fn lost(&self, from: StoreId) {
-        self.0.host.lost(from);
+    fn lost(&self, hello: &Hello) {
+        self.0.host.lost(hello);
     }
 
     fn snapshot(&self, offer: Bytes) -> Result<Box<dyn SnapshotSink>, String> {

@@ -34,5 +34,6 @@ pub(super) fn listen(own: StoreId, nodes: &[String], host: &NodeHost) -> anyhow:
 }
 
 fn identity(store: StoreId) -> Identity {
-    Identity { cluster: ClusterId(1), store, incarnation: u64::from(std::process::id()) }
+    let incarnation = u64::from(std::process::id());
+    Identity { cluster: ClusterId(1), store, incarnation, address: String::new() }
 }

@@ -23,6 +23,7 @@ pub(crate) fn a_hello(cluster: u64, store: u64) -> Hello {
         to: StoreId(cluster),
         incarnation: store,
         purpose: Purpose::Append,
+        address: format!("store-{store}.example:7100"),
     }
 }
 

@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kontiki_codec::admin;
 use kontiki_codec::store_ident::{self, StoreIdent};
 use kontiki_log::Disk;
 use kontiki_multiraft::{Durability, EngineSyncConfig, Revival, ShardConfig};
@@ -29,6 +28,7 @@ use super::cli;
 use super::configuration::Member;
 use super::destroy::Destroyed;
 use super::error::Error;
+use super::lanes::{Lanes, Source};
 use super::node::Node;
 use super::options::{HostOptions, Network, NodeOptions};
 use super::raft_options;
@@ -37,16 +37,13 @@ use super::snapshot::files::SnapshotFiles;
 use super::snapshot::keeper::{Keeper, Schedule};
 use super::snapshot::throttle::Throttle;
 use super::state_machine::StateMachine;
-use super::tcp_network::{Lanes, TcpNetwork};
+use super::tcp_network::TcpNetwork;
 use crate::background::Background;
 use crate::disk::RealDisk;
 use crate::installer::Installs;
 use crate::metrics::{Metrics, Page};
 use crate::node_host::{JoiningGroup, NodeHost, Options};
 use crate::transport::Transport;
-
-/// How long another store may take to hear of addresses.
-const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The name of a group: one number for all its nodes.
 pub type GroupId = RegionId;
@@ -177,15 +174,6 @@ impl Host {
         }
     }
 
-    /// These members live at these addresses; if asked so, others are told what is news.
-    pub(super) fn learn(&self, members: &[Member], tell: bool) {
-        if tell {
-            self.0.learn(members);
-        } else if let Some(tcp) = &self.0.tcp {
-            tcp.lanes().learn(members.iter().map(|m| (m.store, m.address.clone())));
-        }
-    }
-
     pub(super) fn refuses_operators(&self) -> bool {
         self.0.options.disable_cli
     }
@@ -211,7 +199,7 @@ impl Host {
         let peer = self.peer_of(group, &options)?;
         self.0.destroyed.check(group, peer)?;
         let NodeOptions { initial_conf, snapshot_interval, priorities, .. } = options;
-        self.0.learn(initial_conf.members());
+        self.0.learn(Source::User, initial_conf.members());
         let files = SnapshotFiles::open(self.0.snapshot_dir(group))
             .map_err(|error| Error::Snapshot(error.to_string()))?;
         // What the log says goes before what the user says.
@@ -412,33 +400,12 @@ impl Inner {
         raft_options::config(&self.options, (peer, seed), priorities, timeout)
     }
 
-    /// These members live at these addresses.
-    pub(super) fn learn<'a>(&self, members: impl IntoIterator<Item = &'a Member>) {
-        let Some(tcp) = &self.tcp else { return };
-        let news = members.into_iter().map(|member| (member.store, member.address.clone()));
-        if !tcp.lanes().learn(news) {
-            return;
+    /// These members live at these addresses, somebody says.
+    pub(super) fn learn<'a>(&self, source: Source, members: impl IntoIterator<Item = &'a Member>) {
+        if let Some(tcp) = &self.tcp {
+            let known = members.into_iter().map(|member| (member.store, member.address.clone()));
+            tcp.lanes().learn(source, known);
         }
-        // Whoever is told tells nobody: each member of a change learns of all the others from here.
-        let mut all = tcp.lanes().all();
-        let others: Vec<String> = all.values().cloned().collect();
-        all.insert(self.options.store, tcp.address().to_owned());
-        let known = all.into_iter().map(|(store, address)| admin::Member {
-            store,
-            peer: PeerId(store.0),
-            address,
-            is_learner: false,
-        });
-        let request = admin::Request::Learn(known.collect());
-        let cluster = self.options.cluster;
-        let spawned = std::thread::Builder::new().name("addresses".to_owned()).spawn(move || {
-            for address in others {
-                if let Err(error) = cli::tell(&address, cluster, &request, TELL_TIMEOUT) {
-                    tracing::debug!(%error, "a store was not told of addresses");
-                }
-            }
-        });
-        drop(spawned);
     }
 
     /// Nodes are made, ended and recovered one after the other.

@@ -4,12 +4,16 @@
 //! before they vote, and several votes change by way of a joint membership. The handle of a change
 //! tells its end. `reset_peers` is the exception: it forces a membership where the majority is
 //! lost for good.
+//!
+//! The addresses of members that are named here are where their stores are called, until these
+//! have called themselves: what a store says of itself is never replaced.
 
 use kontiki_types::{Membership, MembershipChange, PeerChange, PeerId};
 
 use super::configuration::{Configuration, Member};
 use super::error::Error;
 use super::handle::{Handle, promised};
+use super::lanes::Source;
 use super::node::Node;
 
 impl Node {
@@ -30,7 +34,7 @@ impl Node {
     /// Add a voter (or, if the member says so, a learner). Its node must have been created as one
     /// that joins.
     pub fn add_peer(&self, member: &Member) -> Handle<Membership> {
-        self.host.0.learn([member]);
+        self.host.0.learn(Source::User, [member]);
         let (peer, store) = (member.peer, member.store);
         self.change(MembershipChange::from(if member.is_learner {
             PeerChange::AddLearner { peer, store }
@@ -47,13 +51,13 @@ impl Node {
     /// Have exactly these members afterwards, whatever the difference. Nothing is done, and the
     /// handle says so, when there is none.
     pub fn change_peers(&self, to: &Configuration) -> Handle<Membership> {
-        self.host.0.learn(to.members());
+        self.host.0.learn(Source::User, to.members());
         self.change_to(|_| to.to_membership())
     }
 
     /// Add these, without a vote.
     pub fn add_learners(&self, learners: &[Member]) -> Handle<Membership> {
-        self.host.0.learn(learners);
+        self.host.0.learn(Source::User, learners);
         let steps = learners
             .iter()
             .map(|member| PeerChange::AddLearner { peer: member.peer, store: member.store });
@@ -67,7 +71,7 @@ impl Node {
 
     /// Have exactly these learners afterwards; voters stay as they are.
     pub fn reset_learners(&self, learners: &[Member]) -> Handle<Membership> {
-        self.host.0.learn(learners);
+        self.host.0.learn(Source::User, learners);
         self.change_to(|membership| {
             let voters = membership.peers().filter(|peer| membership.is_voter(peer.id));
             let learners = learners.iter().map(|member| member.clone().learner().to_peer());
@@ -85,7 +89,7 @@ impl Node {
     /// its majority for good. **What only the lost ones held is lost**, and if they come back there
     /// are two groups. Make sure that they do not, then reset one of those that remain.
     pub fn reset_peers(&self, to: &Configuration) -> Handle<()> {
-        self.host.0.learn(to.members());
+        self.host.0.learn(Source::User, to.members());
         let (promise, handle) = promised();
         match self.ended() {
             Some(error) => promise.keep(Err(error)),

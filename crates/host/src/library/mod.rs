@@ -19,6 +19,7 @@
 mod guide {}
 
 mod adapter;
+mod calls;
 mod cli;
 mod configuration;
 mod destroy;
@@ -26,6 +27,7 @@ mod entries;
 mod error;
 mod handle;
 mod host;
+mod lanes;
 mod members;
 mod memory_network;
 mod node;

@@ -24,7 +24,8 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Where what peers say goes. [`crate::NodeHost`] is one.
 pub trait Inbound: Send + Sync + 'static {
-    /// A store of this cluster wants to be heard; by default it is.
+    /// A store of this cluster wants to be heard; by default it is. Whoever is admitted is
+    /// [`Inbound::lost`] once, unless it brings a snapshot.
     ///
     /// # Errors
     /// The reason why not, which it is told.
@@ -40,7 +41,7 @@ pub trait Inbound: Send + Sync + 'static {
 
     /// A connection of this store ended; its frames were handed over before. By default that is no
     /// news.
-    fn lost(&self, _from: StoreId) {}
+    fn lost(&self, _hello: &Hello) {}
 
     /// A snapshot begins with this offer.
     ///
@@ -148,16 +149,17 @@ impl Inner {
         let greeted = self.greet(&mut reader);
         let refusal = greeted.as_ref().err().cloned().unwrap_or_default();
         let mut writer = socket;
-        link::send(&mut writer, refusal.as_bytes())?;
+        let told = link::send(&mut writer, refusal.as_bytes());
         let hello = greeted.map_err(io::Error::other)?;
-        socket.set_read_timeout(None)?;
         match hello.purpose {
             Purpose::Control | Purpose::Append => {
-                let ended = self.take_frames(hello.from, &mut reader);
-                self.inbound.lost(hello.from);
+                let heard = told.and_then(|()| socket.set_read_timeout(None));
+                let ended = heard.and_then(|()| self.take_frames(hello.from, &mut reader));
+                self.inbound.lost(&hello);
                 ended
             }
             Purpose::Snapshot => {
+                told.and_then(|()| socket.set_read_timeout(None))?;
                 let reason = self.take_snapshot(&mut reader).err().unwrap_or_default();
                 link::send(&mut writer, reason.as_bytes())
             }
@@ -190,7 +192,7 @@ impl Inner {
     }
 
     fn check(&self, hello: &Hello) -> Result<(), String> {
-        let mine = self.identity;
+        let mine = &self.identity;
         if hello.cluster != mine.cluster {
             return Err(format!(
                 "cluster {} is not {}: check --cluster-id and --initial-cluster of both stores",

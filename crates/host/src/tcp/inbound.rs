@@ -1,6 +1,7 @@
 //! The host as the place where what peers say goes.
 
 use bytes::Bytes;
+use kontiki_codec::hello::Hello;
 use kontiki_types::StoreId;
 
 use super::{Inbound, SnapshotSink};
@@ -13,8 +14,8 @@ impl Inbound for NodeHost {
 
     /// The lane the other way notices as well, and may do so before the last frame is read: a sign
     /// of life would then take its word back, and a dead leader be succeeded late (bench failover).
-    fn lost(&self, from: StoreId) {
-        self.unreachable(from);
+    fn lost(&self, hello: &Hello) {
+        self.unreachable(hello.from);
     }
 
     fn snapshot(&self, offer: Bytes) -> Result<Box<dyn SnapshotSink>, String> {

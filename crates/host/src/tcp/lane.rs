@@ -65,11 +65,11 @@ impl Lane {
         let (bell, ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         ear.set_nonblocking(true)?;
+        let name = format!("lane-{}", hello.to);
         let shared = Arc::new(Shared { hello, address, state: Mutex::new(State::Down), bell });
         let lane = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name(format!("lane-{}", hello.to))
-            .spawn(move || lane.keep_open(&ear, &on_lost))?;
+        let thread =
+            std::thread::Builder::new().name(name).spawn(move || lane.keep_open(&ear, &on_lost))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

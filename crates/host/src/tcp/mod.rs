@@ -49,7 +49,7 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// Who this store is to the others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// Its cluster; stores of another one are refused.
     pub cluster: ClusterId,
@@ -57,12 +57,14 @@ pub struct Identity {
     pub store: StoreId,
     /// Differs with every start of the process.
     pub incarnation: u64,
+    /// Where others call it; empty when they know that by other means.
+    pub address: String,
 }
 
 impl Identity {
-    fn hello(self, to: StoreId, purpose: Purpose) -> Hello {
-        let Self { cluster, store: from, incarnation } = self;
-        Hello { cluster, from, to, incarnation, purpose }
+    fn hello(&self, to: StoreId, purpose: Purpose) -> Hello {
+        let Self { cluster, store: from, incarnation, address } = self.clone();
+        Hello { cluster, from, to, incarnation, purpose, address }
     }
 }
 

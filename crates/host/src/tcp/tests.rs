@@ -20,7 +20,8 @@ use crate::transport::{Class, Transport};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn identity(cluster: u64, store: u64) -> Identity {
-    Identity { cluster: ClusterId(cluster), store: StoreId(store), incarnation: 1 }
+    let (cluster, store) = (ClusterId(cluster), StoreId(store));
+    Identity { cluster, store, incarnation: 1, address: String::new() }
 }
 
 /// What arrived.
@@ -52,8 +53,8 @@ impl Inbound for LastWord {
         self.0.send(text(&frame)).map_err(|error| error.to_string())
     }
 
-    fn lost(&self, from: StoreId) {
-        self.0.send(format!("{from} is lost")).expect("somebody listens");
+    fn lost(&self, hello: &Hello) {
+        self.0.send(format!("{} is lost", hello.from)).expect("somebody listens");
     }
 
     fn snapshot(&self, _offer: Bytes) -> Result<Box<dyn SnapshotSink>, String> {
@@ -244,7 +245,8 @@ fn strangers_are_refused_by_name() {
     let call = |cluster, from, to| {
         let (from, to) = (StoreId(from), StoreId(to));
         let cluster = ClusterId(cluster);
-        let hello = Hello { cluster, from, to, incarnation: 1, purpose: Purpose::Control };
+        let (purpose, address) = (Purpose::Control, String::new());
+        let hello = Hello { cluster, from, to, incarnation: 1, purpose, address };
         link::call(&store.address, &hello).map(drop).unwrap_err()
     };
     assert!(call(8, 1, 2).starts_with("cluster 8 is not 7"));

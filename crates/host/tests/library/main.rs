@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod acceptance_cli;
+mod addresses;
 mod callbacks;
 mod cluster;
 mod destroyed;

@@ -23,7 +23,7 @@ pub(crate) struct Net {
     pub(crate) conf: Configuration,
     probe: crate::machine::Probe,
     _calls: Calls,
-    dirs: Vec<TempDir>,
+    pub(crate) dirs: BTreeMap<u64, TempDir>,
 }
 
 impl Net {
@@ -36,7 +36,8 @@ impl Net {
         let conf = Configuration::new(members);
         drop(held);
         let (probe, calls) = Calls::new();
-        let mut net = Self { hosts: BTreeMap::new(), conf, probe, _calls: calls, dirs: vec![] };
+        let mut net =
+            Self { hosts: BTreeMap::new(), conf, probe, _calls: calls, dirs: BTreeMap::new() };
         for member in net.conf.clone().members() {
             net.host(member.store.0, &member.address);
             for group in (0..groups).map(|n| RegionId(GROUP.0 + n)) {
@@ -47,17 +48,22 @@ impl Net {
         net
     }
 
-    fn host(&mut self, store: u64, listen: &str) {
-        let dir = tempfile::tempdir().expect("made");
+    /// A host in the directory of this store, empty if there is none.
+    pub(crate) fn host(&mut self, store: u64, listen: &str) {
+        let dir = self.dirs.entry(store).or_insert_with(|| tempfile::tempdir().expect("made"));
+        let host = Self::start_in(dir, store, listen);
+        self.hosts.insert(store, host);
+    }
+
+    pub(crate) fn start_in(dir: &TempDir, store: u64, listen: &str) -> Host {
         let mut options = HostOptions::new(StoreId(store), dir.path(), Network::tcp(listen))
             .with_election_timeout(Duration::from_millis(400));
         options.log_segment_bytes = 16 * 1024 * 1024;
-        self.dirs.push(dir);
-        self.hosts.insert(store, Host::start(options).expect("started"));
+        Host::start(options).expect("started")
     }
 
     /// A host of a newcomer with a node that waits to be added.
-    fn join(&mut self, store: u64) -> Member {
+    pub(crate) fn join(&mut self, store: u64) -> Member {
         self.host(store, "127.0.0.1:0");
         self.node(store, GROUP, NodeOptions::joining());
         let address = self.hosts[&store].address_of(StoreId(store)).expect("its own");
@@ -65,7 +71,7 @@ impl Net {
     }
 
     /// Wait until the store holds everything acknowledged before.
-    fn catches_up(&self, store: u64) {
+    pub(crate) fn catches_up(&self, store: u64) {
         let node = self.hosts[&store].node(GROUP).expect("there");
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = node.read_index_handle(ReadMode::Index).wait_timeout(PATIENCE) {
@@ -74,7 +80,7 @@ impl Net {
         }
     }
 
-    fn node(&self, store: u64, group: RegionId, options: NodeOptions) {
+    pub(crate) fn node(&self, store: u64, group: RegionId, options: NodeOptions) {
         let machine = Words { store: StoreId(store), probe: self.probe.fresh() };
         self.hosts[&store].create_node(group, options, machine).expect("created");
     }

@@ -12,6 +12,7 @@ use super::connection::{read, write};
 use crate::library::configuration::{Configuration, Member};
 use crate::library::error::Error;
 use crate::library::host::Host;
+use crate::library::lanes::Source;
 use crate::library::node::{Node, Successor};
 
 /// Operators that are served at once.
@@ -58,7 +59,9 @@ fn talk(host: &Host, socket: &mut TcpStream) -> std::io::Result<()> {
 
 fn answer(host: &Host, request: Request) -> Result<Reply, Error> {
     if let Request::Learn(members) = request {
-        host.learn(&members.iter().map(from_wire).collect::<Vec<_>>(), false);
+        // From another store, not from an operator.
+        let members: Vec<Member> = members.iter().map(from_wire).collect();
+        host.0.learn(Source::Another, &members);
         return Ok(Reply::Done);
     }
     if host.refuses_operators() {
