@@ -98,6 +98,7 @@ pub(crate) fn group_of(task: &ApplyTask) -> RegionId {
         | ApplyTask::Snapshot { group, .. }
         | ApplyTask::Install { group, .. }
         | ApplyTask::Save { group }
+        | ApplyTask::Contradicted { group, .. }
         | ApplyTask::Discard { group, .. }
         | ApplyTask::Destroy { group }
         | ApplyTask::Leading { group, .. }

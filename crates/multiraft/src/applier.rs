@@ -134,6 +134,13 @@ impl Applier {
                         machine.save_soon();
                     }
                 }
+                ApplyTask::Contradicted { group, what } => {
+                    self.apply_gathered(&mut gathered, round)?;
+                    if let Some(machine) = self.machines.get_mut(&group) {
+                        let refused = machine.on_contradiction(&what);
+                        self.judge(group, refused, round)?;
+                    }
+                }
                 ApplyTask::Destroy { group } => {
                     self.apply_gathered(&mut gathered, round)?;
                     if let Some(mut machine) = self.machines.remove(&group) {

@@ -1,7 +1,9 @@
 //! Everything a shard can want from the world.
 
 use kontiki_log::Record;
-use kontiki_raft::{Cause, ChangeError, ChangeFailure, Fetch, Notice, ResetError, TransferOutcome};
+use kontiki_raft::{
+    Cause, ChangeError, ChangeFailure, Contradiction, Fetch, Notice, ResetError, TransferOutcome,
+};
 use kontiki_types::{Body, Membership, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
 
 use crate::{Committed, Token};
@@ -184,6 +186,13 @@ pub enum ApplyTask {
     Save {
         /// Which group.
         group: RegionId,
+    },
+    /// What a leader says contradicts what this replica knows; its group is halted here.
+    Contradicted {
+        /// Which group.
+        group: RegionId,
+        /// How.
+        what: Box<Contradiction>,
     },
     /// A snapshot arrived that nobody wants any more: what is in this spool goes.
     Discard {

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use kontiki_codec::membership;
 use kontiki_log::Record;
-use kontiki_raft::{Batch, Cause, Node, Notice, RoleKind, Seq, StoreOp};
+use kontiki_raft::{Batch, Cause, Contradiction, Node, Notice, RoleKind, Seq, StoreOp};
 use kontiki_types::mutants::{self, Mutant};
 use kontiki_types::{
     Entry, EntryKind, HardState, Index, Membership, Message, Moment, PeerId, PeerRole, Position,
@@ -117,6 +117,8 @@ pub(crate) struct Group {
     revival: halt::Pending,
     /// Until an heir has its vote.
     asking: Option<Asking>,
+    /// Why it is halted with the end of this turn, if for that.
+    contradiction: Option<Box<Contradiction>>,
     pub(crate) noted: Noted,
     /// What it holds, as the shard counted it last.
     pub(crate) counted: Held,
@@ -154,6 +156,7 @@ impl Group {
             part: Part::Full,
             revival: None,
             asking: None,
+            contradiction: None,
             noted: Noted::default(),
             counted: Held::default(),
             is_watched: false,
@@ -190,10 +193,11 @@ impl Group {
     // ---- inputs ----
 
     pub(crate) fn on_message(&mut self, store: StoreId, message: Message, now: Moment) {
-        if !self.is_halted() {
-            self.members.on_heard(&self.node, message.from, store);
-            self.node.step(message, now);
+        if self.is_halted() || self.is_contradicted(&message) {
+            return;
         }
+        self.members.on_heard(&self.node, message.from, store);
+        self.node.step(message, now);
     }
 
     /// Tells which spool nobody wants: of this snapshot, which may be an older one, or for an
@@ -204,7 +208,7 @@ impl Group {
         spool: u64,
         now: Moment,
     ) -> Option<u64> {
-        if self.is_halted() {
+        if self.is_halted() || self.is_contradicted(&message) {
             return Some(spool);
         }
         let offer = message.body.clone();

@@ -4,7 +4,7 @@
 //! [`crate::Applier`] calls it, always from one thread at a time.
 
 use bytes::Bytes;
-use kontiki_raft::Cause;
+use kontiki_raft::{Cause, Contradiction};
 use kontiki_types::{Membership, PeerId, Position, SnapshotMeta, StoreId, Term};
 
 use crate::Payloads;
@@ -74,6 +74,15 @@ pub trait StateMachine: Send {
     /// The storage failed; the store stops.
     fn destroy(&mut self) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// What a leader says cannot be, if every replica keeps what it promised; the group is halted
+    /// here. Default: that stops the store.
+    ///
+    /// # Errors
+    /// Always. [`Error::Failed`]: only this group stops.
+    fn on_contradiction(&mut self, what: &Contradiction) -> Result<(), Error> {
+        Err(Error::Storage(what.clone().into()))
     }
 
     /// This replica leads from now on.

@@ -71,6 +71,7 @@
 mod applying;
 mod batch;
 mod config;
+mod contradiction;
 pub mod describe;
 mod durability;
 mod election;
@@ -104,6 +105,7 @@ pub use batch::{
     TransferOutcome,
 };
 pub use config::{Config, MembershipCodec, Restored};
+pub use contradiction::Contradiction;
 pub use error::{ChangeError, ChangeFailure, ProposeError, ReadError, ResetError, TransferError};
 pub use node::Node;
 pub use options::Options;

@@ -22,10 +22,10 @@ use crate::roles::follower::Follower;
 use crate::roles::{Role, Transition};
 use crate::shared::Shared;
 use crate::{
-    Batch, Cause, ChangeError, Config, Notice, PeerProgress, Priority, ProposeError, ReadError,
-    ReadId, ResetError, Restored, RoleKind, Seq, TransferError,
+    Batch, Cause, ChangeError, Config, Contradiction, Notice, PeerProgress, Priority, ProposeError,
+    ReadError, ReadId, ResetError, Restored, RoleKind, Seq, TransferError,
 };
-use crate::{describe, election, hibernate, install, transfer};
+use crate::{contradiction, describe, election, hibernate, install, transfer};
 
 /// One replica of one group.
 #[derive(Debug)]
@@ -61,7 +61,16 @@ impl Node {
 
     // ---- inputs ----
 
+    /// What this message says that cannot be, if every replica keeps what it promised: it must not
+    /// be handed over then, and this replica not go on.
+    pub fn contradiction(&self, message: &Message) -> Option<Contradiction> {
+        contradiction::find(&self.shared, &self.role, message)
+    }
+
     /// A message arrived.
+    ///
+    /// # Panics
+    /// When there is a [`Node::contradiction`].
     pub fn step(&mut self, message: Message, now: Moment) {
         hibernate::on_message(&mut self.shared, &mut self.role, &message, now);
         self.role.step(&mut self.shared, message, now);

@@ -87,7 +87,7 @@ impl Node {
             election_timeout: config.election_timeout,
             seed: random_u64()?,
             spool_dir: dir.join("spool"),
-            transport: Arc::new(Tcp::start(identity, &config.stores, &on_lost)?),
+            transport: Arc::new(Tcp::start(identity.clone(), &config.stores, &on_lost)?),
             sync_engine: Box::new(move || synced.sync().map_err(|error| error.to_string())),
             background: background.clone(),
             on_notice: Arc::new(move |region, notice| note(&noted, region, notice)),

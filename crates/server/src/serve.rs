@@ -68,7 +68,7 @@ pub async fn run(
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let peers = Acceptor::new(
-        node.identity,
+        node.identity.clone(),
         node.stores.keys().copied(),
         Box::new(Peers(Arc::clone(&node))),
     );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kontiki_multiraft::{Committed, Error, SnapshotSource, StateMachine, Token};
-use kontiki_raft::Cause;
+use kontiki_raft::{Cause, Contradiction};
 use kontiki_types::{PeerId, SnapshotMeta, StoreId, Term};
 
 use super::replica::Replica;
@@ -48,6 +48,10 @@ impl StateMachine for Adapter {
 
     fn save_soon(&mut self) {
         self.0.save_soon();
+    }
+
+    fn on_contradiction(&mut self, what: &Contradiction) -> Result<(), Error> {
+        Err(Error::Failed(self.0.contradicted(what)))
     }
 
     fn on_leader_start(&mut self, term: Term) {

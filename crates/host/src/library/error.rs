@@ -5,7 +5,7 @@
 //! know that system.
 
 use kontiki_multiraft::Refused;
-use kontiki_raft::{ChangeError, ChangeFailure};
+use kontiki_raft::{ChangeError, ChangeFailure, Contradiction};
 use kontiki_types::{Index, PeerId, StoreId, Term};
 
 /// Why something was not done.
@@ -48,6 +48,11 @@ pub enum Error {
         /// What the state machine said, or the message of its panic.
         reason: String,
     },
+    /// What a leader says contradicts what the replica here knows: its log was lost and it came back
+    /// under its old number, or two groups were begun under one name. To recover it helps nothing:
+    /// destroy it ([`super::Host::destroy_node`]), and let another join under a number of its own.
+    #[error("the node is in its error state: {0}")]
+    Contradiction(Contradiction),
     /// The host stopped because it can no longer keep its promises: a failed write or sync of the
     /// log. Shut it down and start it again, on a disk that works.
     #[error("the host has failed: {cause}")]
@@ -138,6 +143,7 @@ impl Error {
             Self::NoGroup | Self::Restore(_) | Self::LogCompacted { .. } => 1012, // ENOENT
             Self::Exists => 1013,                                       // EEXISTS
             Self::StateMachine { .. } => 10_002,                        // ESTATEMACHINE
+            Self::Contradiction(_) => 10_012,                           // ELEADERCONFLICT
             Self::Host { .. } | Self::Snapshot(_) | Self::Io(_) => 1014, // EIO
             Self::ShutDown => 10_006,                                   // ENODESHUTDOWN
             Self::TooLarge { .. }

@@ -46,7 +46,7 @@ pub use entries::{AppliedTask, Entries};
 pub use error::Error;
 pub use handle::{Handle, Promise, promised};
 pub use host::{GroupId, Host};
-pub use kontiki_raft::Cause;
+pub use kontiki_raft::{Cause, Contradiction};
 pub use kontiki_types::ReadMode;
 pub use memory_network::MemoryNetwork;
 pub use node::{Node, NodeState, Successor};

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use kontiki_multiraft::{Committed, CommittedKind, Event};
-use kontiki_raft::Cause;
+use kontiki_raft::{Cause, Contradiction};
 use kontiki_types::{Index, Membership, PeerId, Position, RegionId, SnapshotMeta, StoreId, Term};
 
 use super::entries::Entries;
@@ -206,6 +206,15 @@ impl Replica {
         }
         core.unsaved_bytes += run.iter().map(bytes_of).sum::<usize>();
         result
+    }
+
+    /// What a leader says cannot be: this replica goes on no more. Gives the reason.
+    pub(crate) fn contradicted(&self, what: &Contradiction) -> String {
+        let mut core = self.lock();
+        if core.ended.is_none() {
+            self.fail(&mut core, &Error::Contradiction(what.clone()));
+        }
+        what.to_string()
     }
 
     pub(crate) fn leading(&self, term: Term, stopped: Option<Cause>) {

@@ -159,6 +159,11 @@ impl Cluster {
         self.dirs[&store].path().join(folder).join(GROUP.0.to_string())
     }
 
+    /// Its directory is gone; the host was stopped before.
+    pub(crate) fn lose(&mut self, store: StoreId) {
+        self.dirs.remove(&store).expect("it had one");
+    }
+
     /// End a host as a crash would, as far as its threads allow.
     pub(crate) fn stop(&mut self, store: StoreId) {
         if let Some(host) = self.hosts.remove(&store) {

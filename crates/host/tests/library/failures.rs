@@ -1,12 +1,15 @@
 //! User code that fails, nodes that end and come back, hosts that restart.
 
-use kontiki_host::library::{Configuration, Error, Member, NodeOptions, NodeState, Successor};
+use kontiki_host::library::{
+    Configuration, Contradiction, Error, Member, NodeOptions, NodeState, Successor,
+};
 use kontiki_log::SimDisk;
 use kontiki_log::simdisk::{Crash, Effect, Operation};
-use kontiki_types::{RegionId, StoreId};
+use kontiki_types::{PeerId, Position, RegionId, StoreId};
 
 use crate::cluster::{Cluster, GROUP, PATIENCE};
 use crate::machine::Call;
+use crate::snapshots::insist;
 
 /// Syncs that fail in a row: more than the threads of a host can make before it stops.
 const SYNCS_FAILED: u64 = 1000;
@@ -161,4 +164,45 @@ fn a_directory_of_another_store_is_refused() {
     options.store = StoreId(2);
     let result = kontiki_host::library::Host::start(options);
     assert!(matches!(result, Err(Error::Invalid(_))));
+}
+
+/// Whoever brings a store back with nothing but its old number is told so, and pays with this
+/// group alone.
+#[test]
+fn a_replica_that_lost_its_log_under_its_old_number_stops_alone() {
+    let (mut cluster, leader) = Cluster::with_leader(3);
+    let lost = cluster.others(leader)[0];
+    for word in ["a", "b", "c"] {
+        cluster.say(leader, word).expect("applied");
+        cluster.words_in_time(lost);
+    }
+    cluster.stop(lost);
+    cluster.lose(lost);
+    cluster.start(lost);
+    let alone = NodeOptions::new(Configuration::new([Member::new(lost, "")]));
+    let machine = cluster.other_machine(lost);
+    let other = cluster.hosts[&lost].create_node(RegionId(8), alone, machine).expect("created");
+    cluster.create(lost).expect("created");
+    let told = cluster.calls.wait(|store, call| store == lost && matches!(call, Call::Error(_))).1;
+    let is_lost = |error: &Error| {
+        matches!(error, Error::Contradiction(Contradiction::LogLost { last, .. })
+            if *last == Position::ZERO)
+    };
+    assert!(matches!(&told, Call::Error(error) if is_lost(error)), "{told:?}");
+    let refused = cluster.node(lost).propose("d").wait_timeout(PATIENCE).expect_err("it is out");
+    assert!(is_lost(&refused), "{refused}");
+
+    // The others go on, and so does the other group of its host.
+    cluster.say(leader, "d").expect("applied");
+    insist(&other);
+    // What helps: another number.
+    cluster.node(leader).remove_peer(PeerId(lost.0)).wait_timeout(PATIENCE).expect("removed");
+    cluster.hosts[&lost].destroy_node(GROUP, PeerId(lost.0)).expect("destroyed");
+    let mut options = NodeOptions::joining();
+    options.peer = Some(PeerId(70));
+    let machine = cluster.machine(lost);
+    cluster.hosts[&lost].create_node(GROUP, options, machine).expect("created");
+    let member = Member::new(lost, "").with_peer(PeerId(70));
+    cluster.node(leader).add_peer(&member).wait_timeout(PATIENCE).expect("added");
+    assert_eq!(cluster.words_in_time(lost), ["a", "b", "c", "d"]);
 }

@@ -363,7 +363,7 @@ impl StateMachine for Slow {
 }
 
 /// Propose until the node leads.
-fn insist(node: &Node) {
+pub(crate) fn insist(node: &Node) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while node.propose("x").wait_timeout(PATIENCE).is_err() {
         assert!(std::time::Instant::now() < deadline, "it never leads");

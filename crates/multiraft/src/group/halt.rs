@@ -8,7 +8,7 @@
 
 use kontiki_raft::{ChangeFailure, Config as RaftConfig, RoleKind, TransferOutcome};
 use kontiki_types::mutants::{self, Mutant};
-use kontiki_types::{Moment, SnapshotMeta};
+use kontiki_types::{Message, Moment, SnapshotMeta};
 
 use super::Group;
 use crate::effect::{ApplyTask, Effects, Refused};
@@ -65,8 +65,24 @@ impl Group {
         }
     }
 
+    /// What this message says cannot be, or was said before it: it must not be handed over. Then
+    /// this replica stops, unless it is the talk of somebody who does not belong to the group.
+    pub(super) fn is_contradicted(&mut self, message: &Message) -> bool {
+        if self.contradiction.is_some() {
+            return true;
+        }
+        let Some(what) = self.node.contradiction(message) else { return false };
+        if !what.is_talk() || self.node.membership().contains(message.from) {
+            self.contradiction = Some(Box::new(what));
+            self.halt_now();
+        }
+        true
+    }
+
     fn end(&mut self, effects: &mut Effects) {
         self.part = Part::Halted;
+        let (group, what) = (self.id, self.contradiction.take());
+        effects.apply.extend(what.map(|what| ApplyTask::Contradicted { group, what }));
         effects.halted.push(self.id);
         self.gated.clear();
         if mutants::is_on(Mutant::HaltedSilently) {

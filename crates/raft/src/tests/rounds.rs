@@ -10,7 +10,7 @@ use kontiki_types::{
 };
 
 use crate::testing::codec;
-use crate::{Batch, Config, Node, ReadId, Restored, Seq};
+use crate::{Batch, Config, Contradiction, Node, ReadId, Restored, Seq};
 
 const NOW: Moment = Moment(1_000_000);
 
@@ -67,6 +67,39 @@ fn leader() -> Node {
 fn accepted(from: u64, session: u64, matched: u64) -> Message {
     let outcome = AppendOutcome::Accepted { matched: Index(matched) };
     message(from, 1, Body::AppendReply { session, outcome, round: 0 })
+}
+
+#[test]
+fn what_cannot_be_is_told_before_it_is_handed_over() {
+    let heartbeat = |from, term, commit| {
+        let (session, commit) = (1, Index(commit));
+        message(from, term, Body::Heartbeat { session, commit, round: 0 })
+    };
+    let term = Term(1);
+    let node = leader();
+    let (leader, from) = (PeerId(1), PeerId(2));
+    let twice = Some(Contradiction::TwoLeaders { term, leader, from });
+    assert_eq!(node.contradiction(&heartbeat(2, 1, 0)), twice);
+    assert_eq!(node.contradiction(&heartbeat(2, 2, 1)), None, "a newer term");
+    // What is committed here is of term 1.
+    let first = append(2, 2, Position::ZERO);
+    let [ours, theirs] = [1, 2].map(|term| Position::new(Term(term), Index(1)));
+    let differs = Some(Contradiction::CommittedDiffers { from, ours, theirs });
+    assert_eq!(node.contradiction(&first), differs);
+    let after = |term| append(2, 3, Position::new(Term(term), Index(1)));
+    assert_eq!(node.contradiction(&after(2)), differs, "by what it follows");
+    assert_eq!(node.contradiction(&after(1)), None);
+
+    let mut follower = self::node();
+    follower.step(append(2, 1, Position::ZERO), NOW);
+    let (leader, from) = (PeerId(2), PeerId(3));
+    let twice = Some(Contradiction::TwoLeaders { term, leader, from });
+    assert_eq!(follower.contradiction(&append(3, 1, Position::ZERO)), twice);
+    assert_eq!(follower.contradiction(&heartbeat(2, 1, 1)), None);
+    let (commit, last) = (Index(2), Position::new(term, Index(1)));
+    let lost = Some(Contradiction::LogLost { from: PeerId(2), commit, last });
+    assert_eq!(follower.contradiction(&heartbeat(2, 1, 2)), lost);
+    assert_eq!(follower.contradiction(&heartbeat(2, 0, 2)), None, "it is of old");
 }
 
 #[test]
