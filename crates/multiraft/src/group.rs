@@ -547,13 +547,23 @@ impl Group {
         self.members.store_of(&self.node, peer).map(|store| (peer, store))
     }
 
+    fn role_name(&self) -> &'static str {
+        if self.is_halted() {
+            "halted"
+        } else if self.node.is_removed() {
+            "removed"
+        } else {
+            self.node.role_name()
+        }
+    }
+
     /// How this replica stands.
     pub(crate) fn status(&self) -> GroupStatus {
         let node = &self.node;
         GroupStatus {
             group: self.id,
             peer: node.id(),
-            role: if self.is_halted() { "halted" } else { node.role_name() },
+            role: self.role_name(),
             term: node.term(),
             leader: self.leader(),
             first: node.first_index(),

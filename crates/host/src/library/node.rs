@@ -27,6 +27,8 @@ pub enum NodeState {
     Candidate,
     /// It follows, or waits for a leader.
     Follower,
+    /// It knows that it was removed from its group: it takes part in nothing.
+    Removed,
     /// Its state machine failed, or the host did.
     Error(Error),
     /// It was shut down.
@@ -203,6 +205,7 @@ impl Node {
         match self.status().map(|status| status.role) {
             Ok("leader") => NodeState::Leader,
             Ok("candidate" | "pre-candidate") => NodeState::Candidate,
+            Ok("removed") => NodeState::Removed,
             Ok(_) => NodeState::Follower,
             Err(error) => NodeState::Error(error),
         }

@@ -1,6 +1,6 @@
 //! Members come and go: JRaft's NodeTest and CliServiceTest in their parts about membership.
 
-use kontiki_host::library::{Configuration, Error, Member, NodeOptions};
+use kontiki_host::library::{Configuration, Error, Member, NodeOptions, NodeState};
 use kontiki_types::{PeerId, StoreId};
 
 use crate::cluster::{Cluster, GROUP, PATIENCE};
@@ -120,6 +120,27 @@ fn what_remains_of_a_lost_majority_is_reset() {
     assert_eq!(cluster.calls.leader(), remains);
     assert_eq!(cluster.say(remains, "b").expect("applied"), "2");
     assert_eq!(node.list_peers().expect("listed").len(), 1);
+}
+
+#[test]
+fn a_replica_that_was_removed_says_so_until_it_is_back() {
+    let (cluster, leader) = Cluster::with_leader(3);
+    let gone = cluster.others(leader)[0];
+    cluster.words_in_time(gone);
+    let becomes = |wanted: &NodeState| {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while cluster.node(gone).state() != *wanted {
+            let state = cluster.node(gone).state();
+            assert!(std::time::Instant::now() < deadline, "{state:?}, not {wanted:?}");
+            std::thread::yield_now();
+        }
+    };
+    becomes(&NodeState::Follower);
+    cluster.node(leader).remove_peer(PeerId(gone.0)).wait_timeout(PATIENCE).expect("removed");
+    becomes(&NodeState::Removed);
+    let again = Member::new(gone, "");
+    cluster.node(leader).add_peer(&again).wait_timeout(PATIENCE).expect("added");
+    becomes(&NodeState::Follower);
 }
 
 #[test]
