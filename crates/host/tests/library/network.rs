@@ -152,7 +152,16 @@ fn an_operator_exchanges_all_members_at_once() {
     cli.change_peers(GROUP, &conf, &to).expect("changed");
     let members = cli.get_peers(GROUP, &to).expect("told");
     assert_eq!(Configuration::new(members), to);
-    let next = cli.get_leader(GROUP, &to).expect("there is one");
+    // Until somebody else leads, the others name the one that goes.
+    let deadline = Instant::now() + PATIENCE;
+    let next = loop {
+        let next = cli.get_leader(GROUP, &to).expect("there is one");
+        if next.store != leader.store {
+            break next;
+        }
+        assert!(Instant::now() < deadline, "{next} leads on");
+        std::thread::yield_now();
+    };
     assert_eq!(to.member(next.store), Some(&next));
     let node = net.hosts[&next.store.0].node(GROUP).expect("there");
     node.propose("a").wait_timeout(PATIENCE).expect("applied");
@@ -191,6 +200,11 @@ fn an_operator_resets_what_remains_of_a_lost_majority() {
     }
     let node = net.hosts[&remains.store.0].node(GROUP).expect("there");
     node.read_index_handle(ReadMode::Index).wait_timeout(PATIENCE).expect_err("alone it cannot");
+    // Whoever still answers says what is wrong, not those who do not.
+    let patience = Duration::from_secs(1);
+    let impatient = CliService::new(CliOptions { patience, ..CliOptions::default() });
+    let nobody = Err(Error::NotLeader { leader: None });
+    assert_eq!(impatient.get_leader(GROUP, &conf), nobody);
 
     let stranger = Configuration::new([Member::new(StoreId(9), "127.0.0.1:1")]);
     cli.reset_peers(GROUP, &remains, &stranger).expect_err("it is not one of them");
@@ -222,13 +236,14 @@ fn operators_of_another_cluster_and_of_closed_stores_are_refused() {
     let host = Host::start(options).expect("started");
     let address = host.address_of(StoreId(1)).expect("its own");
     let conf = Configuration::new([Member::new(StoreId(1), address)]);
-    let patience = Duration::ZERO;
-    let closed = CliService::new(CliOptions { patience, ..CliOptions::default() });
-    let refused = closed.get_leader(GROUP, &conf).expect_err("closed");
+    // That is final: the patience is not used up.
+    let (began, patience) = (Instant::now(), PATIENCE);
+    let refused = cli().get_leader(GROUP, &conf).expect_err("closed");
     assert_eq!(refused.code(), Error::CliDisabled.code(), "{refused}");
     let other = CliOptions { cluster: ClusterId(9), patience, ..CliOptions::default() };
     let refused = CliService::new(other).get_leader(GROUP, &conf).expect_err("another cluster");
     assert!(refused.to_string().contains("this is cluster 1, not 9"), "{refused}");
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     host.shutdown();
 }
 

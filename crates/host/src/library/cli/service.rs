@@ -15,6 +15,9 @@ use crate::library::host::GroupId;
 /// JRaft's numbers of what another store, or the same one later, may do after all.
 const TRY_AGAIN: [i32; 3] = [1002, 1008, 1009];
 
+/// And of what none of them will ever do: what is asked is senseless, or they serve no operators.
+const FINAL: [i32; 2] = [1015, 1016];
+
 /// Wait between two attempts.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -55,23 +58,35 @@ impl CliService {
     pub fn get_leader(&self, group: GroupId, conf: &Configuration) -> Result<Member, Error> {
         let began = Instant::now();
         loop {
-            let mut last = Error::NotLeader { leader: None };
-            for member in conf.members().filter(|member| !member.address.is_empty()) {
-                match self.ask(&member.address, &Request::Leader(group)) {
-                    Ok(Reply::Members(found)) => {
-                        if let Some(leader) = found.into_iter().next() {
-                            return Ok(located(leader, conf, member));
-                        }
-                    }
-                    Ok(_) => {}
-                    Err(error) => last = error,
-                }
-            }
-            if began.elapsed() >= self.options.patience {
-                return Err(last);
+            let error = match self.look_for_leader(group, conf) {
+                Ok(leader) => return Ok(leader),
+                Err(error) => error,
+            };
+            if FINAL.contains(&error.code()) || began.elapsed() >= self.options.patience {
+                return Err(error);
             }
             std::thread::sleep(RETRY_AFTER);
         }
+    }
+
+    /// Ask everybody once. Where there are several errors, the one to hope with: somebody knows the
+    /// group, then somebody cannot be reached, then all refuse.
+    fn look_for_leader(&self, group: GroupId, conf: &Configuration) -> Result<Member, Error> {
+        let (mut knows, mut fails) = (None, None);
+        for member in conf.members().filter(|member| !member.address.is_empty()) {
+            match self.ask(&member.address, &Request::Leader(group)) {
+                Ok(Reply::Members(found)) => match found.into_iter().next() {
+                    Some(leader) => return Ok(located(leader, conf, member)),
+                    None => knows = Some(Error::NotLeader { leader: None }),
+                },
+                Ok(_) => {}
+                Err(error) => match &fails {
+                    Some(before) if !FINAL.contains(&Error::code(before)) => {}
+                    _ => fails = Some(error),
+                },
+            }
+        }
+        Err(knows.or(fails).unwrap_or(Error::NotLeader { leader: None }))
     }
 
     /// The voters of the group.
