@@ -5,7 +5,7 @@
 //! [`super::cli`].
 
 use std::collections::BTreeMap;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -32,7 +32,10 @@ pub(super) struct TcpNetwork(Arc<Inner>);
 
 struct Inner {
     identity: Identity,
-    listener: TcpListener,
+    /// Until it serves: then the thread that listens has it, and nobody after that, so that callers
+    /// of a store that ended are refused and do not wait.
+    listener: Mutex<Option<TcpListener>>,
+    at: SocketAddr,
     lanes: Arc<Lanes>,
     ended: AtomicBool,
     serving: Mutex<Option<(Acceptor, JoinHandle<()>)>>,
@@ -61,8 +64,9 @@ impl TcpNetwork {
         let identity = Identity { cluster, store, incarnation, address };
         let lanes = Arc::new(Lanes::open(identity.clone(), options));
         lanes.learn(Source::User, stores.clone());
-        let (ended, serving) = (AtomicBool::new(false), Mutex::default());
-        Ok(Self(Arc::new(Inner { identity, listener, lanes, ended, serving })))
+        let (listener, serving) = (Mutex::new(Some(listener)), Mutex::default());
+        let ended = AtomicBool::new(false);
+        Ok(Self(Arc::new(Inner { identity, listener, at, lanes, ended, serving })))
     }
 
     pub(super) fn lanes(&self) -> &Arc<Lanes> {
@@ -81,7 +85,8 @@ impl TcpNetwork {
         let calls = Calls::new(host, Arc::clone(&self.0.lanes));
         let acceptor = Acceptor::new(self.0.identity.clone(), peers, Box::new(calls));
         let (inner, peers, operator) = (Arc::clone(&self.0), acceptor.clone(), Arc::new(operator));
-        let listener = self.0.listener.try_clone()?;
+        let listener = self.0.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(listener) = listener else { return Ok(()) };
         let thread = std::thread::Builder::new().name("listen".to_owned()).spawn(move || {
             while let Ok((socket, _)) = listener.accept() {
                 if inner.ended.load(Ordering::SeqCst) {
@@ -105,9 +110,7 @@ impl TcpNetwork {
         let serving = self.serving().take();
         if let Some((acceptor, thread)) = serving {
             // Wakes the listener, which sees that it has ended.
-            if let Ok(address) = self.0.listener.local_addr() {
-                drop(TcpStream::connect(address));
-            }
+            drop(TcpStream::connect(self.0.at));
             if thread.join().is_err() {
                 tracing::error!("the listener panicked");
             }
