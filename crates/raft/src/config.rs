@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontiki_types::{Entry, HardState, Index, Membership, PeerId, SnapshotMeta, limits};
 
+use crate::limits::{ELECTION_TIMEOUT_MAX, ELECTION_TIMEOUT_MIN, HEARTBEAT_INTERVAL_MIN};
 use crate::{Options, Priority};
 
 /// How a membership becomes the data of a [`kontiki_types::EntryKind::Config`] entry and back.
@@ -77,6 +78,18 @@ impl Config {
             hibernate_after: None,
             reads_max: 65_536,
         }
+    }
+
+    /// Another election timeout, and in proportion another heartbeat interval. Held within the
+    /// bounds of both: without them a leader would do nothing but beat, or its peers would ask for
+    /// elections faster than one can be held.
+    pub fn set_election_timeout(&mut self, timeout: Duration) {
+        let timeout = timeout.clamp(ELECTION_TIMEOUT_MIN, ELECTION_TIMEOUT_MAX);
+        let beats = timeout.as_secs_f64() / self.election_timeout.as_secs_f64();
+        // Nothing that can be told is left of it when the timeout before was zero.
+        let beat = Duration::try_from_secs_f64(self.heartbeat_interval.as_secs_f64() * beats);
+        self.heartbeat_interval = beat.unwrap_or(timeout).clamp(HEARTBEAT_INTERVAL_MIN, timeout);
+        self.election_timeout = timeout;
     }
 
     /// How long a lease lasts: what a follower on the fastest clock waits, measured by the slowest.

@@ -81,7 +81,7 @@ mod hibernate;
 mod install;
 #[cfg(any(test, feature = "testing"))]
 pub mod invariants;
-mod limits;
+pub mod limits;
 mod log;
 mod membership;
 mod node;

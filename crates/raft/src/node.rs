@@ -208,12 +208,10 @@ impl Node {
 
     /// Another shortest election timeout from now on, and in proportion another heartbeat interval.
     /// Tell every peer of the group: reads by lease trust in a timeout that is the same on all, so
-    /// none may be asked for between the first and the last that is told.
+    /// none may be asked for between the first and the last that is told. What is beyond the bounds
+    /// of [`crate::limits`] is taken for the bound.
     pub fn set_election_timeout(&mut self, timeout: Duration, now: Moment) {
-        let config = &mut self.shared.config;
-        let beats = timeout.as_secs_f64() / config.election_timeout.as_secs_f64();
-        config.heartbeat_interval = config.heartbeat_interval.mul_f64(beats);
-        config.election_timeout = timeout;
+        self.shared.config.set_election_timeout(timeout);
         match &mut self.role {
             Role::Follower(follower) => follower.rearm(&mut self.shared, now),
             Role::Leader(leader) => leader.rearm(&self.shared, now),

@@ -79,8 +79,10 @@ impl Forwarded {
         let question = self.asked.remove(at).expect("position is in range");
         self.forget(question.reads.len());
         let applied = shared.applying.applied();
+        let lag_max = shared.config.options.read_lag_max;
+        // What is applied may be more than what the leader confirmed.
         let lags =
-            |index| shared.config.options.read_lag_max.is_some_and(|max| index > applied + max);
+            |index: Index| lag_max.is_some_and(|max| index.0.saturating_sub(applied.0) > max);
         match index {
             // Another replica serves them sooner (jraft#1234).
             Some(index) if lags(index) => shared.outbox.fail_reads(question.reads),

@@ -8,4 +8,5 @@ mod rounds;
 mod schedules;
 mod scripts;
 mod steps;
+mod timeouts;
 mod tinykv;
