@@ -85,12 +85,12 @@ impl<T> Handle<T> {
         }
     }
 
-    /// Wait for the result, but no longer than this.
+    /// Wait for the result, but no longer than this; longer than the clock goes: for ever.
     ///
     /// # Errors
     /// [`Error::TimedOut`]: the request goes on, its result is lost. Else whatever ended it.
     pub fn wait_timeout(self, timeout: Duration) -> Result<T, Error> {
-        let deadline = Instant::now() + timeout;
+        let Some(deadline) = Instant::now().checked_add(timeout) else { return self.wait() };
         let mut state = self.0.lock();
         loop {
             if let Some(result) = state.result.take() {
@@ -145,6 +145,13 @@ mod tests {
         promise.keep(Ok(8));
         assert!(flag.0.load(std::sync::atomic::Ordering::SeqCst), "the waker was called");
         assert_eq!(Pin::new(&mut handle).poll(&mut context), Poll::Ready(Ok(8)));
+    }
+
+    #[test]
+    fn the_longest_wait_is_one_for_ever() {
+        let (promise, handle) = promised();
+        promise.keep(Ok(7));
+        assert_eq!(handle.wait_timeout(Duration::MAX), Ok(7));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use kontiki_raft::{Config as RaftConfig, Priority};
 use kontiki_types::{ClusterId, Membership, PeerId, RegionId, StoreId};
 
 use super::adapter::Adapter;
+use super::bounds;
 use super::cli;
 use super::configuration::Member;
 use super::destroy::Destroyed;
@@ -79,8 +80,10 @@ impl Host {
     /// node is created.
     ///
     /// # Errors
-    /// The directory belongs to another store or is in use; the disk or the network refuses.
+    /// [`Error::Invalid`] when an option is beyond its bounds, or the directory belongs to another
+    /// store; [`Error::Io`] when it is in use or the disk refuses; [`Error::Network`].
     pub fn start(options: HostOptions) -> Result<Self, Error> {
+        bounds::check_host(&options)?;
         let disk = RealDisk::open(&options.data_dir.join("log"))?;
         Self::start_on(options, disk)
     }
@@ -192,6 +195,7 @@ impl Host {
         machine: impl StateMachine,
     ) -> Result<Node, Error> {
         self.0.check()?;
+        bounds::check_node(&options)?;
         let _changing = self.0.change();
         if self.0.replica(group).is_some() {
             return self.bring_back(group, Box::new(machine), Some(&Error::ShutDown));
@@ -289,11 +293,17 @@ impl Host {
     }
 
     /// See [`Node::reset_election_timeout`].
-    pub(super) fn set_election_timeout(&self, group: GroupId, timeout: Duration) {
+    pub(super) fn set_election_timeout(
+        &self,
+        group: GroupId,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        bounds::check_election_timeout(timeout)?;
         if let Some(hosted) = self.0.lock_nodes().get_mut(&group) {
             hosted.election_timeout = timeout;
         }
         self.0.node_host.set_election_timeout(group, timeout);
+        Ok(())
     }
 
     /// See [`Node::set_priority`].
@@ -491,11 +501,7 @@ fn host_options(
 
 /// Write whose directory this is, or compare.
 fn claim(options: &HostOptions) -> Result<(), Error> {
-    if options.store == StoreId(0) {
-        return Err(Error::Invalid("a store's number begins at 1".to_owned()));
-    }
-    options.check_log()?;
-    raft_options::check(&options.raft)?;
+    bounds::check_host(options)?;
     fs::create_dir_all(&options.data_dir)?;
     let ident = StoreIdent { cluster: options.cluster, store: options.store };
     let path = options.data_dir.join("store");

@@ -19,6 +19,7 @@
 mod guide {}
 
 mod adapter;
+mod bounds;
 mod calls;
 mod cli;
 mod configuration;
@@ -40,6 +41,11 @@ mod task;
 mod tcp_network;
 mod user_log;
 
+pub use bounds::{
+    APPLY_WORKERS_MAX, ELECTION_TIMEOUT_MAX, ELECTION_TIMEOUT_MIN, HEARTBEAT_INTERVAL_MIN,
+    LOG_CACHE_BYTES_ALL_MIN, LOG_SEGMENT_BYTES_MIN, SNAPSHOT_BYTES_PER_SECOND_MIN,
+    SNAPSHOT_INTERVAL_MIN,
+};
 pub use cli::{CliOptions, CliService, RouteTable};
 pub use configuration::{Configuration, Member};
 pub use entries::{AppliedTask, Entries};

@@ -165,8 +165,12 @@ impl Node {
     /// Another shortest election timeout of this node, and in proportion another heartbeat
     /// interval: tell every node of the group, and read by lease only before the first and after
     /// the last. A restart of the process begins with the host's options again.
-    pub fn reset_election_timeout(&self, timeout: Duration) {
-        self.host.set_election_timeout(self.group(), timeout);
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is shorter than [`super::ELECTION_TIMEOUT_MIN`] or longer than
+    /// [`super::ELECTION_TIMEOUT_MAX`]: nothing was changed.
+    pub fn reset_election_timeout(&self, timeout: Duration) -> Result<(), Error> {
+        self.host.set_election_timeout(self.group(), timeout)
     }
 
     // ---- snapshots ----

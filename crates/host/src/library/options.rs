@@ -10,7 +10,6 @@ use kontiki_multiraft::ShardConfig;
 use kontiki_types::{ClusterId, PeerId, StoreId, limits};
 
 use super::configuration::Configuration;
-use super::error::Error;
 use super::memory_network::MemoryNetwork;
 use super::raft_options::RaftOptions;
 use crate::transport::Transport;
@@ -31,16 +30,18 @@ pub struct HostOptions {
     pub store: StoreId,
     /// How stores reach each other.
     pub network: Network,
-    /// Shortest time without a leader before an election. JRaft's default, 1 s.
+    /// Shortest time without a leader before an election, 10 ms to a day. JRaft's default, 1 s.
     pub election_timeout: Duration,
-    /// Time between heartbeats. JRaft's default, a tenth of the election timeout.
+    /// Time between heartbeats: at least 1 ms, less than the election timeout. JRaft's default, a
+    /// tenth of it.
     pub heartbeat_interval: Duration,
     /// A group in which nothing happened for so many election timeouts falls asleep and costs
     /// nothing, until something happens; none: never. Default 10 (JRaft has no such thing).
     pub hibernate_after: Option<u32>,
     /// Sizes, windows and margins of replication, and how far clocks are trusted.
     pub raft: RaftOptions,
-    /// Threads that run state machines. Default 2: one that is slow does not hold up every group.
+    /// Threads that run state machines, up to 1,024. Default 2: one that is slow does not hold up
+    /// every group.
     pub apply_workers: usize,
     /// So many bytes of a group's log stay when a snapshot covers it, so that a follower that was
     /// away for a moment needs no snapshot. Default 1 MiB.
@@ -51,16 +52,17 @@ pub struct HostOptions {
     /// largest kind.
     pub log_cache_bytes: usize,
     /// And of all groups together; what is about to be sent or applied, up to sixteen times as
-    /// much. Default 4 MiB.
+    /// much. At least 512 KiB. Default 4 MiB.
     pub log_cache_bytes_all: usize,
     /// Most bytes a second that snapshots may take of disk and network together; none: as fast as
-    /// they can. Default none, as in JRaft.
+    /// they can. At least 16 KiB. Default none, as in JRaft.
     pub snapshot_bytes_per_second: Option<u64>,
     /// Refuse administration over the network. Default false, as in JRaft.
     pub disable_cli: bool,
     /// Count. Default true (JRaft: false): it costs a few atomic additions a batch.
     pub enable_metrics: bool,
-    /// Bytes of a log segment: at least 16 MiB, for the largest task must fit. Default 64 MiB.
+    /// Bytes of a log segment, a multiple of 4,096: at least 16 MiB, for the largest task must fit,
+    /// at most 1 GiB. Default 64 MiB.
     pub log_segment_bytes: u64,
     /// When the log of all groups together is longer than this, groups that keep much of its oldest
     /// part take snapshots; with ten thousand large state machines, give more. At least two
@@ -90,22 +92,6 @@ impl HostOptions {
             log_segment_bytes: kontiki_log::limits::SEGMENT_BYTES_DEFAULT,
             log_bytes_all: 1024 * 1024 * 1024,
         }
-    }
-
-    /// A log that could not hold what callers may ask for would stop the host one day.
-    pub(crate) fn check_log(&self) -> Result<(), Error> {
-        let least = 2 * limits::ENTRY_BYTES_MAX as u64;
-        let segment = self.log_segment_bytes;
-        if segment < least {
-            let what = format!("log_segment_bytes is {segment}: it must be at least {least}");
-            return Err(Error::Invalid(what));
-        }
-        if self.keep_segments() < 2 {
-            let all = self.log_bytes_all;
-            let what = format!("log_bytes_all is {all}: it must be two segments of {segment}");
-            return Err(Error::Invalid(what));
-        }
-        Ok(())
     }
 
     /// Segments that the log may keep.
@@ -162,12 +148,12 @@ pub struct NodeOptions {
     /// as in JRaft (-1).
     pub priorities: BTreeMap<PeerId, i32>,
     /// Time between snapshots, if anything was applied; none: only when asked. JRaft's default,
-    /// one hour; the first time is drawn between half of it and all of it.
+    /// one hour; the first time is drawn between half of it and all of it. At least 1 ms.
     pub snapshot_interval: Option<Duration>,
     /// Least number of entries between two snapshots that nobody asked for. JRaft's default, 0.
     pub snapshot_log_margin: u64,
     /// Take a snapshot when this many bytes were applied since the last, whatever the time: a
-    /// restart applies them again. Default 64 MiB (JRaft: no bound).
+    /// restart applies them again. At least 1. Default 64 MiB (JRaft: no bound).
     pub snapshot_log_bytes: usize,
 }
 

@@ -22,16 +22,17 @@ pub(super) fn config(
     priorities: &BTreeMap<PeerId, i32>,
     election_timeout: Duration,
 ) -> Config {
-    let beats = election_timeout.as_secs_f64() / options.election_timeout.as_secs_f64();
-    Config {
+    let mut config = Config {
         options: options.raft.clone(),
-        election_timeout,
-        heartbeat_interval: options.heartbeat_interval.mul_f64(beats),
+        election_timeout: options.election_timeout,
+        heartbeat_interval: options.heartbeat_interval,
         hibernate_after: options.hibernate_after,
         cache_bytes_max: options.log_cache_bytes,
         priorities: priorities.iter().map(|(&peer, &p)| (peer, Priority(p))).collect(),
         ..Config::new(peer, seed, membership_codec())
-    }
+    };
+    config.set_election_timeout(election_timeout);
+    config
 }
 
 /// # Errors

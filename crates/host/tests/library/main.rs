@@ -3,6 +3,7 @@
 mod acceptance;
 mod acceptance_cli;
 mod addresses;
+mod bounds;
 mod callbacks;
 mod cluster;
 mod destroyed;

@@ -145,12 +145,13 @@ fn the_election_timeout_of_a_node_changes_at_run_time() {
     cluster.say(leader, "a").expect("applied");
     // So long that nobody would stand within the patience of this test, and back.
     for store in cluster.stores() {
-        cluster.node(store).reset_election_timeout(PATIENCE * 10);
+        cluster.node(store).reset_election_timeout(PATIENCE * 10).expect("taken");
         let told = cluster.node(store).describe();
         assert!(told.contains("timers: "), "{told}");
     }
     for store in cluster.others(leader) {
-        cluster.node(store).reset_election_timeout(Duration::from_millis(100));
+        let timeout = Duration::from_millis(100);
+        cluster.node(store).reset_election_timeout(timeout).expect("taken");
     }
     cluster.network.isolate(leader);
     assert_ne!(cluster.calls.leader(), leader);

@@ -13,6 +13,9 @@ use crate::library::error::Error;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Least time for an answer: a socket takes none at all for a mistake.
+const ANSWER_TIMEOUT_MIN: Duration = Duration::from_millis(1);
+
 /// Ask one question, on a connection of its own.
 pub(in crate::library) fn tell(
     address: &str,
@@ -25,7 +28,7 @@ pub(in crate::library) fn tell(
     let place = places.next().ok_or_else(|| Error::Network(format!("{address} is nowhere")))?;
     let mut socket = TcpStream::connect_timeout(&place, CONNECT_TIMEOUT).map_err(failed)?;
     socket.set_nodelay(true).map_err(failed)?;
-    socket.set_read_timeout(Some(timeout)).map_err(failed)?;
+    socket.set_read_timeout(Some(timeout.max(ANSWER_TIMEOUT_MIN))).map_err(failed)?;
     let mut first = admin::MAGIC.to_vec();
     first.extend_from_slice(&cluster.0.to_le_bytes());
     socket.write_all(&first).map_err(failed)?;

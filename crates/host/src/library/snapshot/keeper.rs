@@ -73,10 +73,12 @@ impl Keeper {
         let _ = self.requests.offer(request);
     }
 
-    /// Save one when it is due. False when there is no appointment.
+    /// Save one when it is due. False when there is no appointment; an interval beyond what the
+    /// clock can tell makes none.
     pub(crate) fn appoint(&self, replica: &Arc<Replica>) -> bool {
         let Some(interval) = replica.schedule.interval else { return false };
-        let at = Instant::now() + spread(interval, replica.group);
+        let wait = spread(interval, replica.group);
+        let Some(at) = Instant::now().checked_add(wait) else { return false };
         self.requests.offer(Request::Appoint(at, Arc::clone(replica))).is_ok()
     }
 
@@ -138,12 +140,17 @@ fn save(replica: &Replica, margin: u64) -> Result<Index, Error> {
     if applied == Index(0) {
         return Err(Error::Snapshot("nothing was applied yet".to_owned()));
     }
-    if applied < newest + margin.max(1) {
+    if !has_grown(newest, applied, margin) {
         return Ok(newest);
     }
     let saved = replica.save().map(|stored| stored.index());
     report(replica, &saved);
     saved
+}
+
+/// So many entries were applied since, and one at least.
+fn has_grown(newest: Index, applied: Index, margin: u64) -> bool {
+    applied.0.saturating_sub(newest.0) >= margin.max(1)
 }
 
 fn report(replica: &Replica, result: &Result<Index, Error>) {
@@ -162,6 +169,14 @@ fn report(replica: &Replica, result: &Result<Index, Error>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_margin_is_counted_from_the_newest_and_the_largest_is_never_reached() {
+        let (newest, next) = (Index(5), Index(6));
+        assert!(!has_grown(newest, newest, 0) && has_grown(newest, next, 0));
+        assert!(!has_grown(newest, next, 2) && has_grown(newest, Index(7), 2));
+        assert!(!has_grown(newest, next, u64::MAX));
+    }
 
     #[test]
     fn appointments_are_spread_over_the_second_half() {
