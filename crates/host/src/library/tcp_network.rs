@@ -20,9 +20,6 @@ use super::options::HostOptions;
 use crate::node_host::NodeHost;
 use crate::tcp::{Acceptor, Identity};
 
-/// Stores of a library cluster have numbers up to this.
-const STORES_MAX: u64 = 4096;
-
 /// Serves operators; blocks while the connection lasts.
 pub(super) type ServeOperator = Box<dyn Fn(TcpStream) + Send + Sync>;
 
@@ -81,9 +78,8 @@ impl TcpNetwork {
     /// Take connections from now on.
     pub(super) fn serve(&self, host: NodeHost, operator: ServeOperator) -> std::io::Result<()> {
         self.0.lanes.serve(host.clone());
-        let peers = (1..=STORES_MAX).map(StoreId);
         let calls = Calls::new(host, Arc::clone(&self.0.lanes));
-        let acceptor = Acceptor::new(self.0.identity.clone(), peers, Box::new(calls));
+        let acceptor = Acceptor::of_any(self.0.identity.clone(), Box::new(calls));
         let (inner, peers, operator) = (Arc::clone(&self.0), acceptor.clone(), Arc::new(operator));
         let listener = self.0.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(listener) = listener else { return Ok(()) };

@@ -73,7 +73,8 @@ pub struct Acceptor {
 
 struct Inner {
     identity: Identity,
-    peers: BTreeSet<StoreId>,
+    /// All that are taken; none: whoever has a number that is not this store's own.
+    peers: Option<BTreeSet<StoreId>>,
     inbound: Box<dyn Inbound>,
     open: Mutex<Open>,
 }
@@ -93,6 +94,19 @@ impl Acceptor {
         inbound: Box<dyn Inbound>,
     ) -> Self {
         let peers = stores.into_iter().filter(|&store| store != identity.store).collect();
+        Self::with(identity, Some(peers), inbound)
+    }
+
+    /// Takes connections of all other stores of the cluster, whatever their numbers.
+    pub fn of_any(identity: Identity, inbound: Box<dyn Inbound>) -> Self {
+        Self::with(identity, None, inbound)
+    }
+
+    fn with(
+        identity: Identity,
+        peers: Option<BTreeSet<StoreId>>,
+        inbound: Box<dyn Inbound>,
+    ) -> Self {
         let open = Mutex::default();
         Self { inner: Arc::new(Inner { identity, peers, inbound, open }) }
     }
@@ -205,7 +219,11 @@ impl Inner {
                 mine.store.0, hello.to.0
             ));
         }
-        if !self.peers.contains(&hello.from) {
+        let is_peer = match &self.peers {
+            Some(peers) => peers.contains(&hello.from),
+            None => hello.from != mine.store && hello.from != StoreId(0),
+        };
+        if !is_peer {
             return Err(format!("store {} is not a peer of this store", hello.from.0));
         }
         self.inbound.admit(hello)

@@ -294,3 +294,35 @@ fn a_transport_may_hold_a_lock_while_it_hands_over() {
         host.shutdown();
     }
 }
+
+/// Numbers are the user's: once only those up to 4,096 were heard.
+#[test]
+fn stores_of_any_number_reach_each_other() {
+    let (probe, _calls) = Calls::new();
+    let stores = [StoreId(4096), StoreId(4097), StoreId(u64::MAX)];
+    let mut hosts = Vec::new();
+    let mut members = Vec::new();
+    let dirs: Vec<TempDir> = stores.iter().map(|_| tempfile::tempdir().expect("made")).collect();
+    for (store, dir) in stores.into_iter().zip(&dirs) {
+        let options = HostOptions::new(store, dir.path(), Network::tcp("127.0.0.1:0"))
+            .with_election_timeout(Duration::from_millis(400));
+        let host = Host::start(options).expect("started");
+        members.push(Member::new(store, host.address_of(store).expect("its own")));
+        hosts.push(host);
+    }
+    let conf = Configuration::new(members);
+    for host in &hosts {
+        let machine = Words { store: host.store(), probe: probe.fresh() };
+        host.create_node(GROUP, NodeOptions::new(conf.clone()), machine).expect("created");
+    }
+    let leader = cli().get_leader(GROUP, &conf).expect("there is one");
+    let leads = hosts.iter().find(|host| host.store() == leader.store).expect("one of them");
+    let node = leads.node(GROUP).expect("there");
+    node.propose("a").wait_timeout(PATIENCE).expect("applied");
+    let deadline = Instant::now() + PATIENCE;
+    while node.list_alive().expect("it leads").len() < 3 {
+        assert!(Instant::now() < deadline, "{}", node.describe());
+        std::thread::yield_now();
+    }
+    hosts.iter().for_each(Host::shutdown);
+}
