@@ -4,9 +4,12 @@
 //! what the caller may do next; [`Error::code`] is JRaft's number for the same thing, for those who
 //! know that system.
 
+use kontiki_log::Error as LogError;
 use kontiki_multiraft::Refused;
 use kontiki_raft::{ChangeError, ChangeFailure, Contradiction};
 use kontiki_types::{Index, PeerId, StoreId, Term};
+
+use crate::node_host::StartError;
 
 /// Why something was not done.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -30,8 +33,9 @@ pub enum Error {
         /// The current one.
         current: Term,
     },
-    /// Leadership was lost while the task was under way: it may take effect or not.
-    #[error("leadership was lost: the task may take effect or not")]
+    /// Leadership was lost while the task was under way, or the state machine of this node failed
+    /// while it applied the batch of the task: it may take effect or not, or has already.
+    #[error("nobody knows here whether it takes effect: look before you try again")]
     OutcomeUnknown,
     /// A read could not be confirmed; it is safe to try again.
     #[error("the read could not be confirmed: try again")]
@@ -42,7 +46,8 @@ pub enum Error {
     /// The host has a node of this group already.
     #[error("the group has a node on this store already")]
     Exists,
-    /// The state machine failed: the node is in its error state until it is recovered.
+    /// The state machine failed: the node is in its error state until it is recovered. Nothing was
+    /// proposed.
     #[error("the node is in its error state: {reason}")]
     StateMachine {
         /// What the state machine said, or the message of its panic.
@@ -194,6 +199,23 @@ impl From<Refused> for Error {
             Refused::LeadershipLost | Refused::ChangeFailed(_) => Self::OutcomeUnknown,
             Refused::Reset(error) => Self::Membership(error.to_string()),
             Refused::BadTarget => Self::BadPeer("it is no voter that could lead now".to_owned()),
+        }
+    }
+}
+
+/// What the world refused is tried again when the world is mended; only what is told of the log
+/// itself is a reason to give it up.
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        let text = error.to_string();
+        match error {
+            StartError::Io(_) | StartError::Log(LogError::Io { .. } | LogError::Poisoned) => {
+                Self::Io(text)
+            }
+            StartError::Log(LogError::Version { .. } | LogError::Config { .. }) => {
+                Self::Invalid(text)
+            }
+            _ => Self::Restore(text),
         }
     }
 }

@@ -81,7 +81,8 @@ impl Host {
     ///
     /// # Errors
     /// [`Error::Invalid`] when an option is beyond its bounds, or the directory belongs to another
-    /// store; [`Error::Io`] when it is in use or the disk refuses; [`Error::Network`].
+    /// store; [`Error::Io`] when it is in use or the disk refuses; [`Error::Network`];
+    /// [`Error::Restore`] when the log holds what no log of one store can hold.
     pub fn start(options: HostOptions) -> Result<Self, Error> {
         bounds::check_host(&options)?;
         let disk = RealDisk::open(&options.data_dir.join("log"))?;
@@ -121,8 +122,7 @@ impl Host {
                     Inner::fail(&inner, cause);
                 }
             });
-            NodeHost::start(host, disk, log, Vec::new())
-                .map_err(|error| Error::Restore(error.to_string()))?
+            NodeHost::start(host, disk, log, Vec::new())?
         };
         let throttle = options.snapshot_bytes_per_second.map(|rate| Arc::new(Throttle::new(rate)));
         let shared = Arc::new(Shared {
@@ -227,7 +227,8 @@ impl Host {
             membership: meta.membership,
             durability: Durability::Snapshots,
         };
-        self.0.node_host.join(joining).map_err(|error| Error::Restore(error.to_string()))?;
+        let joined = self.0.node_host.join(joining);
+        replica.know_term(joined.map_err(|error| Error::Restore(error.to_string()))?);
         let election_timeout = self.0.options.election_timeout;
         let hosted =
             Hosted { replica: Arc::clone(&replica), beginning, priorities, election_timeout };
@@ -366,11 +367,12 @@ impl Host {
         let raft = self.0.raft_config((group, replica.peer), &priorities, timeout);
         let revival = Revival { raft, at: replica.meta() };
         let adapter = Box::new(Adapter(Arc::clone(&replica)));
-        if !self.0.node_host.revive(group, adapter, revival) {
+        let Some(term) = self.0.node_host.revive(group, adapter, revival) else {
             replica.shut_down();
             let what = "nothing of it is halted here, or its log begins after its snapshot";
             return Err(Error::Restore(what.to_owned()));
-        }
+        };
+        replica.know_term(term);
         Ok(Node::new(self.clone(), replica))
     }
 

@@ -112,6 +112,12 @@ impl Replica {
         Ok(())
     }
 
+    /// The group has begun, or begun again, in this term. Whoever leads may have been heard by now.
+    pub(crate) fn know_term(&self, term: Term) {
+        let mut view = self.lock_view();
+        view.term = view.term.max(term);
+    }
+
     // ---- for everyone ----
 
     /// Where the state machine stands.
@@ -198,8 +204,8 @@ impl Replica {
             result = Err(format!("apply left {} of {count} tasks", entries.remaining()));
         }
         drop(entries);
-        let told = result.clone().map_err(|reason| Error::StateMachine { reason });
-        batch.end(&told);
+        // They are committed: the other nodes apply them, and this one has applied some of them.
+        batch.end(&result.clone().map_err(|_| Error::OutcomeUnknown));
         if let Some(metrics) = &self.shared.metrics {
             metrics.fsm_apply_tasks.observe_since(began);
             metrics.fsm_apply_tasks_count.observe(count as u64);

@@ -29,7 +29,8 @@ pub trait StateMachine: Send + 'static {
     ///
     /// # Errors
     /// This replica cannot go on: `on_error` is called, nothing more is applied, and a leader
-    /// hands over, until the node is recovered.
+    /// hands over, until the node is recovered. Callers whose tasks of this batch have no reply yet
+    /// are told [`Error::OutcomeUnknown`], for the other nodes apply them.
     fn apply(&mut self, entries: &mut Entries<'_>) -> Result<(), MachineError>;
 
     /// Prepare a snapshot of the current state: quickly, `apply` waits for it. The function it

@@ -75,7 +75,8 @@ impl Task {
 type Run = Box<dyn FnOnce(Result<Bytes, Error>) + Send>;
 
 /// The completion of a task; called exactly once. Dropped by a state machine without a call, it
-/// reports an empty reply if the batch it belongs to was applied, and the failure otherwise.
+/// reports an empty reply if the batch it belongs to was applied, and [`Error::OutcomeUnknown`] if
+/// that failed: the task is committed, and takes effect on the other nodes.
 pub struct Done {
     inner: Option<Box<Inner>>,
     batch: Option<Arc<BatchEnd>>,
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_dropped_completion_tells_how_its_batch_ended() {
-        let failed = Err(Error::StateMachine { reason: "no".to_owned() });
+        let failed = Err(Error::OutcomeUnknown);
         for result in [Ok(()), failed] {
             let batch = Arc::new(BatchEnd::default());
             let (task, early) = Task::new("a").with_handle();

@@ -14,7 +14,7 @@ use kontiki_log::{Group as LogGroup, Recovered};
 use kontiki_multiraft::{
     Durability, Event, GroupSpec, RestoreError, Revival, StateMachine, Token, may_restore, restore,
 };
-use kontiki_raft::{Config as RaftConfig, Fetch, Priority};
+use kontiki_raft::{Config as RaftConfig, Fetch, Node, Priority};
 use kontiki_types::{
     Index, Membership, MembershipChange, Moment, PeerId, Position, RegionId, Term,
 };
@@ -95,20 +95,20 @@ pub struct JoiningGroup {
 }
 
 impl NodeHost {
-    /// Add a group. What is asked of it after this returns reaches it.
+    /// Add a group, and tell its term. What is asked of it after this returns reaches it.
     ///
     /// # Errors
     /// The replica could break a promise it made before: nothing was added.
-    pub fn join(&self, joining: JoiningGroup) -> Result<(), RestoreError> {
+    pub fn join(&self, joining: JoiningGroup) -> Result<Term, RestoreError> {
         let JoiningGroup { group, raft, machine, applied, membership, durability } = joining;
         let found = self.comings.unclaimed().claim(group, applied)?;
         let (restored, records) = restore(group, found, applied, &membership)?;
-        let apply = self.apply.clone();
+        let (apply, term) = (self.apply.clone(), restored.hard_state.term);
         self.inputs.push(Input::Edit(Box::new(move |shard, now| {
             apply.of(group).push(ApplyInput::Add(group, machine));
             shard.join_group(GroupSpec { group, raft, restored, durability }, records, now);
         })));
-        Ok(())
+        Ok(term)
     }
 
     /// Groups that the log knows and nobody has claimed.
@@ -187,26 +187,26 @@ impl NodeHost {
         false
     }
 
-    /// Bring a removed group back, with a new state machine that stands at `revival.at`. False when
-    /// there is none to bring back.
+    /// Bring a removed group back, with a new state machine that stands at `revival.at`, and tell
+    /// its term. Nothing when there is none to bring back.
     pub fn revive(
         &self,
         group: RegionId,
         machine: Box<dyn StateMachine>,
         revival: Revival,
-    ) -> bool {
+    ) -> Option<Term> {
         let (sender, receiver) = sync_channel(1);
         let apply = self.apply.clone();
         self.inputs.push(Input::Edit(Box::new(move |shard, now| {
             // Before the shard can hand out anything for it.
             apply.of(group).push(ApplyInput::Add(group, machine));
             if shard.revive(group, revival, now) {
-                let _ = sender.send(());
+                let _ = sender.send(shard.node(group).map_or(Term(0), Node::term));
             } else {
                 apply.of(group).push(ApplyInput::Remove(group, sync_channel(1).0));
             }
         })));
-        received(&receiver)
+        receiver.recv_timeout(REMOVE_TIMEOUT).ok()
     }
 
     /// Ask the leader, if it is here, for other members. `done` is called when the change has

@@ -1,11 +1,11 @@
 //! User code that fails, nodes that end and come back, hosts that restart.
 
 use kontiki_host::library::{
-    Configuration, Contradiction, Error, Member, NodeOptions, NodeState, Successor,
+    Configuration, Contradiction, Error, Host, Member, NodeOptions, NodeState, Successor,
 };
 use kontiki_log::SimDisk;
 use kontiki_log::simdisk::{Crash, Effect, Operation};
-use kontiki_types::{PeerId, Position, RegionId, StoreId};
+use kontiki_types::{PeerId, Position, RegionId, StoreId, Term};
 
 use crate::cluster::{Cluster, GROUP, PATIENCE};
 use crate::machine::Call;
@@ -61,8 +61,11 @@ fn a_panic_stops_one_node_of_one_group_and_recover_brings_it_back() {
 fn a_leader_that_fails_hands_over_and_its_callers_are_told() {
     let (cluster, leader) = Cluster::with_leader(3);
     cluster.say(leader, "a").expect("applied");
+    // It is committed, and takes effect on the others.
     let fails = cluster.say(leader, &format!("fail on {}", leader.0));
-    assert_eq!(fails, Err(Error::StateMachine { reason: "on purpose".to_owned() }));
+    assert_eq!(fails, Err(Error::OutcomeUnknown));
+    let (_, call) = cluster.calls.wait(|_, call| matches!(call, Call::Error(_)));
+    assert_eq!(call, Call::Error(Error::StateMachine { reason: "on purpose".to_owned() }));
     let next = cluster.calls.leader();
     assert_ne!(next, leader);
     assert_eq!(cluster.say(next, "b").expect("applied"), "3");
@@ -81,8 +84,12 @@ fn tasks_left_behind_are_a_failure() {
     let handles: Vec<_> =
         (0..200).map(|n| node.propose(if n % 2 == 0 { "leave on 1" } else { "b" })).collect();
     let results: Vec<_> = handles.into_iter().map(|h| h.wait_timeout(PATIENCE)).collect();
-    let failed = |result: &Result<_, Error>| matches!(result, Err(Error::StateMachine { reason }) if reason.contains("left"));
+    let failed = |result: &Result<_, Error>| *result == Err(Error::OutcomeUnknown);
     assert!(results.iter().any(failed), "{results:?}");
+    let (_, call) = cluster.calls.wait(|_, call| matches!(call, Call::Error(_)));
+    assert!(
+        matches!(&call, Call::Error(Error::StateMachine { reason }) if reason.contains("left"))
+    );
 }
 
 #[test]
@@ -162,7 +169,7 @@ fn a_directory_of_another_store_is_refused() {
     let mut options = cluster.options(StoreId(1));
     cluster.stop(StoreId(1));
     options.store = StoreId(2);
-    let result = kontiki_host::library::Host::start(options);
+    let result = Host::start(options);
     assert!(matches!(result, Err(Error::Invalid(_))));
 }
 
@@ -205,4 +212,42 @@ fn a_replica_that_lost_its_log_under_its_old_number_stops_alone() {
     let member = Member::new(lost, "").with_peer(PeerId(70));
     cluster.node(leader).add_peer(&member).wait_timeout(PATIENCE).expect("added");
     assert_eq!(cluster.words_in_time(lost), ["a", "b", "c", "d"]);
+}
+
+/// The guide says to destroy what is damaged: a full disk must not look like it.
+#[test]
+fn a_disk_that_refuses_at_start_is_no_damage() {
+    let mut cluster = Cluster::hosts(0);
+    let store = StoreId(1);
+    let refusing = [Operation::Create, Operation::Write, Operation::Sync, Operation::Rename];
+    for operation in refusing {
+        let disk = SimDisk::new();
+        for nth in 1..=SYNCS_FAILED {
+            disk.inject(operation, nth, Effect::Error);
+        }
+        let refused = Host::start_on(cluster.options(store), disk).map(|_| ());
+        assert!(matches!(refused, Err(Error::Io(_))), "{operation:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn the_term_is_known_from_the_start_and_after_each_return() {
+    let (mut cluster, leader) = Cluster::with_leader(2);
+    cluster.say(leader, "a").expect("applied");
+    let term = cluster.node(leader).term();
+    assert!(term > Term(0));
+    let victim = cluster.others(leader)[0];
+    cluster.words_in_time(victim);
+    // Nobody leads from here on.
+    cluster.stop(leader);
+    let known = cluster.node(victim).term();
+    assert!(known >= term, "{known} before {term}");
+    cluster.node(victim).shutdown();
+    cluster.create(victim).expect("created again");
+    let came_back = cluster.node(victim).term();
+    assert!(came_back >= known, "{came_back} before {known}");
+    cluster.stop(victim);
+    cluster.start(victim);
+    let node = cluster.create(victim).expect("created");
+    assert!(node.term() >= came_back, "{} before {came_back}", node.term());
 }
