@@ -3,6 +3,7 @@
 //! A member is a store, the address where it is reached, the number of its replica (the store's
 //! own, unless told as `2#7@…`) and whether it votes. Identity is the number, never the address.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -112,7 +113,7 @@ impl Configuration {
     }
 
     /// All members, in order of store.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
+    pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
         self.members.iter()
     }
 
@@ -127,9 +128,29 @@ impl Configuration {
     }
 
     /// As the Raft core knows it.
+    ///
+    /// # Panics
+    /// When two members have one peer.
     pub fn to_membership(&self) -> Membership {
         Membership::new(self.members.iter().map(Member::to_peer))
     }
+}
+
+/// Members as a user put them together, which says nothing of whether they can be.
+///
+/// # Errors
+/// [`Error::Invalid`] when a number is 0 or a peer occurs twice.
+pub(super) fn check<'a>(members: impl IntoIterator<Item = &'a Member>) -> Result<(), Error> {
+    let mut peers = BTreeSet::new();
+    for member in members {
+        if member.store == StoreId(0) || member.peer == PeerId(0) {
+            return Err(Error::Invalid(format!("{member}: numbers begin at 1")));
+        }
+        if !peers.insert(member.peer) {
+            return Err(Error::Invalid(format!("{} occurs twice", member.peer)));
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for Configuration {
@@ -149,7 +170,7 @@ impl FromStr for Configuration {
         let members = text.split(',').filter(|part| !part.trim().is_empty()).map(str::parse);
         let members = members.collect::<Result<Vec<Member>, Error>>()?;
         let configuration = Self::new(members.clone());
-        let peers: std::collections::BTreeSet<PeerId> = members.iter().map(|m| m.peer).collect();
+        let peers: BTreeSet<PeerId> = members.iter().map(|m| m.peer).collect();
         if configuration.members.len() < members.len() || peers.len() < members.len() {
             return Err(Error::Invalid(format!("{text:?} names a store or a peer twice")));
         }

@@ -45,6 +45,13 @@ pub fn promised<T>() -> (Promise<T>, Handle<T>) {
     (Promise(Some(Arc::clone(&shared))), Handle(shared))
 }
 
+/// A request that came to nothing before it began.
+pub(super) fn refused<T>(error: Error) -> Handle<T> {
+    let (promise, handle) = promised();
+    promise.keep(Err(error));
+    handle
+}
+
 impl<T> Promise<T> {
     /// Give the result.
     pub fn keep(mut self, result: Result<T, Error>) {

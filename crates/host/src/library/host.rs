@@ -26,7 +26,7 @@ use kontiki_types::{ClusterId, Membership, PeerId, RegionId, StoreId};
 use super::adapter::Adapter;
 use super::bounds;
 use super::cli;
-use super::configuration::Member;
+use super::configuration::{self, Member};
 use super::destroy::Destroyed;
 use super::error::Error;
 use super::lanes::{Lanes, Source};
@@ -381,10 +381,15 @@ impl Host {
         let store = self.store();
         let peer = options.peer.unwrap_or(PeerId(store.0));
         let conf = &options.initial_conf;
+        configuration::check(conf.members())?;
+        if !conf.is_empty() && conf.members().all(|member| member.is_learner) {
+            return Err(Error::Invalid(format!("nobody of {conf} has a vote")));
+        }
         match conf.member(store) {
             _ if group == RegionId(0) => {
                 Err(Error::Invalid("a group's number begins at 1".to_owned()))
             }
+            _ if peer == PeerId(0) => Err(Error::Invalid("a peer's number begins at 1".to_owned())),
             None if conf.is_empty() => Ok(peer),
             Some(member) if options.peer.is_none_or(|peer| peer == member.peer) => Ok(member.peer),
             _ => Err(Error::Invalid(format!("{peer} on {store} is not a member of {conf}"))),

@@ -10,9 +10,9 @@
 
 use kontiki_types::{Membership, MembershipChange, PeerChange, PeerId};
 
-use super::configuration::{Configuration, Member};
+use super::configuration::{self, Configuration, Member};
 use super::error::Error;
-use super::handle::{Handle, promised};
+use super::handle::{Handle, promised, refused};
 use super::lanes::Source;
 use super::node::Node;
 
@@ -34,7 +34,9 @@ impl Node {
     /// Add a voter (or, if the member says so, a learner). Its node must have been created as one
     /// that joins.
     pub fn add_peer(&self, member: &Member) -> Handle<Membership> {
-        self.host.0.learn(Source::User, [member]);
+        if let Err(error) = self.learn([member]) {
+            return refused(error);
+        }
         let (peer, store) = (member.peer, member.store);
         self.change(MembershipChange::from(if member.is_learner {
             PeerChange::AddLearner { peer, store }
@@ -51,13 +53,17 @@ impl Node {
     /// Have exactly these members afterwards, whatever the difference. Nothing is done, and the
     /// handle says so, when there is none.
     pub fn change_peers(&self, to: &Configuration) -> Handle<Membership> {
-        self.host.0.learn(Source::User, to.members());
+        if let Err(error) = self.learn(to.members()) {
+            return refused(error);
+        }
         self.change_to(|_| to.to_membership())
     }
 
     /// Add these, without a vote.
     pub fn add_learners(&self, learners: &[Member]) -> Handle<Membership> {
-        self.host.0.learn(Source::User, learners);
+        if let Err(error) = self.learn(learners) {
+            return refused(error);
+        }
         let steps = learners
             .iter()
             .map(|member| PeerChange::AddLearner { peer: member.peer, store: member.store });
@@ -71,7 +77,9 @@ impl Node {
 
     /// Have exactly these learners afterwards; voters stay as they are.
     pub fn reset_learners(&self, learners: &[Member]) -> Handle<Membership> {
-        self.host.0.learn(Source::User, learners);
+        if let Err(error) = self.learn(learners) {
+            return refused(error);
+        }
         self.change_to(|membership| {
             let voters = membership.peers().filter(|peer| membership.is_voter(peer.id));
             let learners = learners.iter().map(|member| member.clone().learner().to_peer());
@@ -89,7 +97,9 @@ impl Node {
     /// its majority for good. **What only the lost ones held is lost**, and if they come back there
     /// are two groups. Make sure that they do not, then reset one of those that remain.
     pub fn reset_peers(&self, to: &Configuration) -> Handle<()> {
-        self.host.0.learn(Source::User, to.members());
+        if let Err(error) = self.learn(to.members()) {
+            return refused(error);
+        }
         let (promise, handle) = promised();
         match self.ended() {
             Some(error) => promise.keep(Err(error)),
@@ -100,6 +110,17 @@ impl Node {
             ),
         }
         handle
+    }
+
+    /// These are named as members: where they live is news, unless they cannot be.
+    fn learn<'a>(
+        &self,
+        members: impl IntoIterator<Item = &'a Member, IntoIter: Clone>,
+    ) -> Result<(), Error> {
+        let members = members.into_iter();
+        configuration::check(members.clone())?;
+        self.host.0.learn(Source::User, members);
+        Ok(())
     }
 
     /// Change to what `to` makes of the membership in effect.

@@ -6,6 +6,9 @@ use kontiki_types::{PeerId, StoreId};
 use crate::cluster::{Cluster, GROUP, PATIENCE};
 use crate::machine::Call;
 
+/// A group that is never made.
+const OTHER: kontiki_host::library::GroupId = kontiki_types::RegionId(8);
+
 fn member(store: u64) -> Member {
     Member::new(StoreId(store), "")
 }
@@ -159,4 +162,38 @@ fn a_follower_changes_nothing_and_members_survive_a_restart() {
     let leads = cluster.calls.leader();
     let members = cluster.node(leads).list_peers().expect("listed");
     assert_eq!(members.len(), 2, "{members:?}");
+}
+
+#[test]
+fn members_that_cannot_be_are_refused_and_nobody_panics() {
+    let (mut cluster, leader) = Cluster::with_leader(1);
+    let twice = Configuration::new([member(1), member(2).with_peer(PeerId(1))]);
+    let store_0 = Member::new(StoreId(0), "").with_peer(PeerId(5));
+    let peer_0 = member(5).with_peer(PeerId(0));
+    let is_invalid = |result: &Result<_, Error>| matches!(result, Err(Error::Invalid(_)));
+    let node = cluster.node(leader);
+    for bad in [twice.clone(), Configuration::new([member(1), store_0.clone()])] {
+        let changed = node.change_peers(&bad).wait_timeout(PATIENCE);
+        assert!(is_invalid(&changed.map(|_| ())), "{bad}");
+        assert!(is_invalid(&node.reset_peers(&bad).wait_timeout(PATIENCE)), "{bad}");
+        let learners: Vec<Member> = bad.members().cloned().chain([member(9), member(9)]).collect();
+        for refused in [node.add_learners(&learners), node.reset_learners(&learners)] {
+            assert!(is_invalid(&refused.wait_timeout(PATIENCE).map(|_| ())), "{bad}");
+        }
+    }
+    for bad in [store_0, peer_0] {
+        assert!(is_invalid(&node.add_peer(&bad).wait_timeout(PATIENCE).map(|_| ())), "{bad}");
+    }
+    let learners = Configuration::new([member(1).learner(), member(2).learner()]);
+    for conf in [twice, learners] {
+        let machine = cluster.machine(leader);
+        let options = NodeOptions::new(conf.clone());
+        let created = cluster.hosts[&leader].create_node(OTHER, options, machine);
+        assert!(is_invalid(&created.map(|_| ())), "{conf}");
+    }
+    let mut nobody = NodeOptions::joining();
+    nobody.peer = Some(PeerId(0));
+    let machine = cluster.machine(leader);
+    let created = cluster.hosts[&leader].create_node(OTHER, nobody, machine);
+    assert!(is_invalid(&created.map(|_| ())));
 }
