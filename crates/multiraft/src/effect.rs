@@ -2,7 +2,8 @@
 
 use kontiki_log::Record;
 use kontiki_raft::{
-    Cause, ChangeError, ChangeFailure, Contradiction, Fetch, Notice, ResetError, TransferOutcome,
+    Cause, ChangeError, ChangeFailure, Contradiction, Fetch, Notice, ResetError, TransferError,
+    TransferOutcome,
 };
 use kontiki_types::{Body, Membership, Message, PeerId, RegionId, SnapshotMeta, StoreId, Term};
 
@@ -265,8 +266,8 @@ pub enum Refused {
     LeadershipLost,
     /// The read could not be confirmed; it is safe to try again.
     ReadFailed,
-    /// The target of a transfer is not a voter that could lead.
-    BadTarget,
+    /// The target of a transfer is not a voter that could lead, for this reason.
+    BadTarget(TransferError),
     /// The change of membership did not begin. Nothing was changed.
     Change(ChangeError),
     /// The change of membership began and did not end well.

@@ -52,13 +52,19 @@ pub enum TransferError {
     /// The target is this very peer.
     #[error("the target leads already")]
     AlreadyLeader,
-    /// The target is unknown or has no vote, so it could never win (NuRaft#553).
+    /// The target does not belong to the group.
+    #[error("the target does not belong to the group: choose a voter")]
+    NotMember,
+    /// The target has no vote, so it could never win (NuRaft#553).
     #[error("the target has no vote: choose a voter")]
     NotVoter,
     /// The target was not heard of for an election timeout, or it awaits a snapshot: the group
     /// would stand still for nothing.
     #[error("the target does not keep up: choose another or wait")]
     TargetBehind,
+    /// None was named, and no voter keeps up and may lead.
+    #[error("no other voter could lead now: wait, or name one to learn why")]
+    NoSuccessor,
     /// The target has the priority that never leads.
     #[error("the target never leads: choose another or change its priority")]
     NeverLeads,

@@ -77,7 +77,7 @@ pub(crate) fn begin(
     }
     let to = match to {
         Some(to) => to,
-        None => successor(shared, leader, now).ok_or(TransferError::TargetBehind)?,
+        None => successor(shared, leader, now).ok_or(TransferError::NoSuccessor)?,
     };
     check_target(shared, leader, to, now)?;
     if let Some(before) = leader.transfer {
@@ -99,6 +99,9 @@ fn check_target(
 ) -> Result<(), TransferError> {
     if to == shared.config.id {
         return Err(TransferError::AlreadyLeader);
+    }
+    if !shared.membership().contains(to) {
+        return Err(TransferError::NotMember);
     }
     if !shared.membership().is_voter(to) {
         return Err(TransferError::NotVoter);

@@ -4,10 +4,12 @@
 //! what the caller may do next; [`Error::code`] is JRaft's number for the same thing, for those who
 //! know that system.
 
+use std::io::{self, ErrorKind};
+
 use kontiki_log::Error as LogError;
-use kontiki_multiraft::Refused;
+use kontiki_multiraft::{Refused, RestoreError};
 use kontiki_raft::{ChangeError, ChangeFailure, Contradiction};
-use kontiki_types::{Index, PeerId, StoreId, Term};
+use kontiki_types::{Index, PeerId, Position, StoreId, Term};
 
 use crate::node_host::StartError;
 
@@ -85,7 +87,8 @@ pub enum Error {
     /// A change of membership that cannot be made.
     #[error("membership: {0}")]
     Membership(String),
-    /// Another change of membership, or a transfer, is under way: try again when it has ended.
+    /// Another change of membership, or a transfer, is under way. Nothing was begun: try again when
+    /// it has ended.
     #[error("membership: {0}")]
     MembershipBusy(String),
     /// A new peer did not catch up in time; the membership is as it was.
@@ -164,12 +167,27 @@ impl Error {
         }
     }
 
+    /// Of the directory with a group's snapshots: something in it is damaged or gone, or the disk
+    /// refuses, which says nothing of what is in it.
+    pub(super) fn of_snapshots(error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::NotFound | ErrorKind::UnexpectedEof => {
+                Self::Snapshot(error.to_string())
+            }
+            _ => Self::Io(error.to_string()),
+        }
+    }
+
     /// True when the same request may be made again at once or a little later, here or at the
     /// leader, without any risk of taking effect twice.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::NotLeader { .. } | Self::Busy | Self::Transferring | Self::ReadNotConfirmed
+            Self::NotLeader { .. }
+                | Self::Busy
+                | Self::Transferring
+                | Self::MembershipBusy(_)
+                | Self::ReadNotConfirmed
         )
     }
 }
@@ -198,7 +216,7 @@ impl From<Refused> for Error {
             }
             Refused::LeadershipLost | Refused::ChangeFailed(_) => Self::OutcomeUnknown,
             Refused::Reset(error) => Self::Membership(error.to_string()),
-            Refused::BadTarget => Self::BadPeer("it is no voter that could lead now".to_owned()),
+            Refused::BadTarget(why) => Self::BadPeer(why.to_string()),
         }
     }
 }
@@ -220,8 +238,29 @@ impl From<StartError> for Error {
     }
 }
 
-impl From<std::io::Error> for Error {
-    fn from(error: std::io::Error) -> Self {
+/// In a library group snapshots are what its words call the engine.
+impl From<RestoreError> for Error {
+    fn from(error: RestoreError) -> Self {
+        Self::Restore(match error {
+            RestoreError::LogMissing { group, applied } => format!(
+                "{group}: there is a snapshot up to {applied}, and the log knows nothing of the \
+                 group: bring the log directory back, or destroy the node"
+            ),
+            RestoreError::EngineBehind { group, applied: Position::ZERO, start } => format!(
+                "{group}: the log begins after {start}, and there is no snapshot: bring the \
+                 directory of its snapshots back, or destroy the node"
+            ),
+            RestoreError::EngineBehind { group, applied, start } => format!(
+                "{group}: the log begins after {start}, and the newest snapshot goes up to \
+                 {applied} only: bring the one after it back, or destroy the node"
+            ),
+            other => other.to_string(),
+        })
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
         Self::Io(error.to_string())
     }
 }
@@ -232,6 +271,8 @@ fn hint(leader: Option<(PeerId, StoreId)>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kontiki_types::RegionId;
+
     use super::*;
 
     #[test]
@@ -241,5 +282,32 @@ mod tests {
         assert_eq!((elsewhere.code(), elsewhere.is_retryable()), (1008, true));
         let unknown = Error::from(Refused::LeadershipLost);
         assert_eq!((unknown.code(), unknown.is_retryable()), (10_011, false));
+        let later = Error::from(Refused::Change(ChangeError::InProgress));
+        assert_eq!((later.code(), later.is_retryable()), (1009, true), "{later}");
+    }
+
+    #[test]
+    fn what_the_log_and_the_snapshots_make_of_each_other_is_told_in_their_words() {
+        let (group, applied) = (RegionId(7), Position { term: Term(2), index: Index(5) });
+        let start = Position { term: Term(2), index: Index(9) };
+        let missing = RestoreError::LogMissing { group, applied };
+        let behind = RestoreError::EngineBehind { group, applied, start };
+        let none = RestoreError::EngineBehind { group, applied: Position::ZERO, start };
+        let damaged = RestoreError::Quarantined { group, why: "a hole".to_owned() };
+        let texts = [missing, behind, none, damaged].map(|error| Error::from(error).to_string());
+        assert!(texts.iter().all(|text| text.starts_with("restore: r7: ")), "{texts:#?}");
+        assert!(!texts.iter().any(|text| text.contains("engine") || text.contains("0@0")));
+        assert!(texts[2].contains("there is no snapshot"), "{texts:#?}");
+    }
+
+    #[test]
+    fn a_disk_that_refuses_a_snapshot_is_told_from_one_that_damaged_it() {
+        let of = |kind: ErrorKind| Error::of_snapshots(&io::Error::from(kind));
+        for damage in [ErrorKind::InvalidData, ErrorKind::NotFound, ErrorKind::UnexpectedEof] {
+            assert!(matches!(of(damage), Error::Snapshot(_)), "{damage}");
+        }
+        for refusal in [ErrorKind::PermissionDenied, ErrorKind::StorageFull, ErrorKind::Other] {
+            assert!(matches!(of(refusal), Error::Io(_)), "{refusal}");
+        }
     }
 }

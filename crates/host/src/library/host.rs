@@ -186,8 +186,9 @@ impl Host {
     ///
     /// # Errors
     /// [`Error::Exists`] while it runs; [`Error::Invalid`] when the initial configuration has
-    /// another peer for this store; [`Error::Snapshot`] and [`Error::Restore`] when snapshot or log
-    /// cannot be used.
+    /// another peer for this store or no voter, or an option is beyond its bounds;
+    /// [`Error::Snapshot`] and [`Error::Restore`] when snapshot or log cannot be used;
+    /// [`Error::Io`] when the disk refuses.
     pub fn create_node(
         &self,
         group: GroupId,
@@ -205,7 +206,7 @@ impl Host {
         let NodeOptions { initial_conf, snapshot_interval, priorities, .. } = options;
         self.0.learn(Source::User, initial_conf.members());
         let files = SnapshotFiles::open(self.0.snapshot_dir(group))
-            .map_err(|error| Error::Snapshot(error.to_string()))?;
+            .map_err(|error| Error::of_snapshots(&error))?;
         // What the log says goes before what the user says.
         let logged = self.0.node_host.logged_membership(group);
         let beginning = logged.unwrap_or_else(|| initial_conf.to_membership());
@@ -227,8 +228,7 @@ impl Host {
             membership: meta.membership,
             durability: Durability::Snapshots,
         };
-        let joined = self.0.node_host.join(joining);
-        replica.know_term(joined.map_err(|error| Error::Restore(error.to_string()))?);
+        replica.know_term(self.0.node_host.join(joining)?);
         let election_timeout = self.0.options.election_timeout;
         let hosted =
             Hosted { replica: Arc::clone(&replica), beginning, priorities, election_timeout };

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use kontiki_host::library::{Error, Successor};
+use kontiki_host::library::{Error, Member, NodeOptions, Successor};
 use kontiki_types::{PeerId, StoreId};
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::cluster::{Cluster, GROUP, PATIENCE};
 
 const NEVER: StoreId = StoreId(1);
 const MOST: StoreId = StoreId(2);
@@ -76,4 +76,24 @@ fn priorities_change_at_run_time_and_last_as_long_as_the_host() {
     cluster.words_in_time(NEVER);
     cluster.hand_over(MOST, Successor::On(NEVER)).expect("it leads now");
     assert_eq!(cluster.calls.leader(), NEVER);
+}
+
+#[test]
+fn a_transfer_that_cannot_be_is_refused_with_its_reason() {
+    let (mut cluster, leader) = Cluster::with_leader(1);
+    let refused = |cluster: &Cluster, to| match cluster.hand_over(leader, to) {
+        Err(Error::BadPeer(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(&cluster, Successor::Any).contains("no other voter could lead"));
+    assert!(refused(&cluster, Successor::On(StoreId(9))).contains("does not belong"));
+    assert!(refused(&cluster, Successor::On(leader)).contains("leads already"));
+    let learner = Member::new(StoreId(2), "").learner();
+    cluster.start(learner.store);
+    let machine = cluster.machine(learner.store);
+    let joined = cluster.hosts[&learner.store].create_node(GROUP, NodeOptions::joining(), machine);
+    joined.expect("created");
+    let node = cluster.node(leader);
+    node.add_learners(std::slice::from_ref(&learner)).wait_timeout(PATIENCE).expect("added");
+    assert!(refused(&cluster, Successor::On(learner.store)).contains("has no vote"));
 }

@@ -69,12 +69,13 @@ impl Group {
         effects: &mut Effects,
     ) {
         let of_store = |store| self.node.membership().peers().find(|p| p.store == store);
-        let target = to.map(|store| of_store(store).ok_or(Refused::BadTarget)).transpose();
+        let not_member = Refused::BadTarget(TransferError::NotMember);
+        let target = to.map(|store| of_store(store).ok_or(not_member)).transpose();
         let result = target.and_then(|peer| {
             self.node.transfer(peer.map(|peer| peer.id), now).map_err(|error| match error {
                 TransferError::NotLeader { .. } => self.not_leader(),
                 TransferError::MembershipChanging => Refused::Busy,
-                _ => Refused::BadTarget,
+                error => Refused::BadTarget(error),
             })
         });
         match result {

@@ -314,7 +314,7 @@ fn peers_seldom_time_out_at_once() {
 fn a_transfer_to_the_leader_itself_or_to_a_stranger_changes_nothing() {
     let mut group = led(3);
     assert_eq!(group.transfer(P1, P1), Err(TransferError::AlreadyLeader));
-    assert_eq!(group.transfer(P1, PeerId(9)), Err(TransferError::NotVoter));
+    assert_eq!(group.transfer(P1, PeerId(9)), Err(TransferError::NotMember));
     group.propose(P1, Bytes::from_static(b"a")).expect("it leads, and hands nothing over");
 }
 

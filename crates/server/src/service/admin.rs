@@ -56,7 +56,7 @@ impl AdminService {
             Refused::Busy | Refused::Transferring | Refused::LeadershipLost => {
                 Status::unavailable(format!("not now ({refused:?}): try again"))
             }
-            Refused::BadTarget => {
+            Refused::BadTarget(_) => {
                 Status::invalid_argument("the target store has no voter that could lead now")
             }
             Refused::Quarantined => {

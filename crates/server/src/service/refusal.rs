@@ -42,7 +42,7 @@ pub(crate) fn of_read(node: &Node, region: RegionId, refused: Refused) -> Kind {
         Refused::TermMismatch { .. } | Refused::ReadFailed | Refused::LeadershipLost => {
             not_leader(node, region, None)
         }
-        Refused::BadTarget => Kind::Invalid(v1::Invalid {
+        Refused::BadTarget(_) => Kind::Invalid(v1::Invalid {
             message: "the target store has no voter of this region that could lead".to_owned(),
         }),
         // Answers to operators, which take another way.

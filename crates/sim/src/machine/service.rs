@@ -216,7 +216,7 @@ impl Machine {
         let Some(caller) = self.running().callers.remove(&token) else { return };
         let why = match refused {
             Refused::NotLeader { leader } => Why::NotLeader(leader.map(|(_, store)| store)),
-            Refused::NoGroup | Refused::Quarantined | Refused::Halted | Refused::BadTarget => {
+            Refused::NoGroup | Refused::Quarantined | Refused::Halted | Refused::BadTarget(_) => {
                 Why::NotLeader(None)
             }
             Refused::Busy
