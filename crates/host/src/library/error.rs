@@ -55,8 +55,8 @@ pub enum Error {
         /// What the state machine said, or the message of its panic.
         reason: String,
     },
-    /// What a leader says contradicts what the replica here knows: its log was lost and it came back
-    /// under its old number, or two groups were begun under one name. To recover it helps nothing:
+    /// What a leader says contradicts what the replica here knows: its log was lost and it came
+    /// back under its old number, or two groups were begun under one name. To recover it helps nothing:
     /// destroy it ([`super::Host::destroy_node`]), and let another join under a number of its own.
     #[error("the node is in its error state: {0}")]
     Contradiction(Contradiction),

@@ -1,7 +1,8 @@
 //! Where other stores are, and the lanes to them.
 //!
-//! A store says itself where it is, whenever it calls ([`super::calls`]): that goes before all else,
-//! so one that moved is found, and a wrong address in somebody's configuration does no lasting harm.
+//! A store says itself where it is, whenever it calls ([`super::calls`]): that goes before all
+//! else, so one that moved is found, and a wrong address in somebody's configuration does no
+//! lasting harm.
 //! Of stores that have not called there is hearsay: the options, the configurations of groups, what
 //! operators and other stores say. What is known is kept in the data directory.
 

@@ -268,7 +268,8 @@ fn garbage_is_answered_and_closed() {
     };
     let mut huge = hello::MAGIC.to_vec();
     huge.extend(u32::MAX.to_le_bytes());
-    assert!(answer(&huge).contains("at most 64"), "{}", answer(&huge));
+    let most = format!("at most {}", hello::BYTES_MAX);
+    assert!(answer(&huge).contains(&most), "{}", answer(&huge));
     let mut newer = hello::MAGIC.to_vec();
     newer.extend([1, 0, 0, 0, hello::VERSION + 1]);
     assert!(answer(&newer).contains("run the same release"), "{}", answer(&newer));
