@@ -30,6 +30,7 @@ mod background;
 mod clock;
 pub mod disk;
 mod fatal;
+mod host_thread;
 mod installer;
 pub mod library;
 mod log_writer;

@@ -30,6 +30,7 @@ use crate::apply_worker::ApplyWorker;
 use crate::background::{self, Background, SyncEngine};
 use crate::clock::Clock;
 use crate::fatal::{Fatal, OnFatal};
+use crate::host_thread::Mark;
 use crate::installer::{self, Install, Installs};
 use crate::log_writer::{LogInput, LogStatus, LogWriter};
 use crate::mailbox::{Mailbox, Rejected};
@@ -399,7 +400,7 @@ impl NodeHost {
     }
 }
 
-/// Named threads, whose panics are fatal.
+/// Named threads, which may call user code and whose panics are fatal.
 struct Threads {
     handles: Vec<JoinHandle<()>>,
     fatal: Fatal,
@@ -409,7 +410,7 @@ impl Threads {
     fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
         let watched = self.fatal.watch(name);
         let body = move || {
-            let _watched = watched;
+            let (_watched, _mark) = (watched, Mark::set());
             body();
         };
         self.handles.push(std::thread::Builder::new().name(name.to_owned()).spawn(body)?);

@@ -102,11 +102,12 @@ impl Host {
     /// it acknowledged. Take it out of the configuration first where that is possible.
     ///
     /// # Errors
-    /// [`Error::BadPeer`] when the node here has another number. [`Error::Io`] and
-    /// [`Error::TimedOut`] when it may not be gone as a whole: call again.
+    /// [`Error::BadPeer`] when the node here has another number; [`Error::OnHostThread`] in a
+    /// callback. [`Error::Io`] and [`Error::TimedOut`] when it may not be gone as a whole: call
+    /// again.
     pub fn destroy_node(&self, group: GroupId, peer: PeerId) -> Result<(), Error> {
         self.0.check()?;
-        let _changing = self.0.change();
+        let _changing = self.0.change()?;
         let replica = self.0.replica(group);
         if let Some(replica) = replica.as_ref().filter(|replica| replica.peer != peer) {
             return Err(Error::BadPeer(format!("the node here is {}, not {peer}", replica.peer)));

@@ -67,6 +67,11 @@ pub enum Error {
         /// The first cause.
         cause: String,
     },
+    /// The call would wait for threads of a host, and was made on one: in a callback, a completion
+    /// or another piece of user code that a host runs. Nothing was done: call from a thread of your
+    /// own, and do not wait for it there.
+    #[error("not on a thread of a host: call it from a thread of your own, not from a callback")]
+    OnHostThread,
     /// The node or the host was shut down.
     #[error("shut down")]
     ShutDown,
@@ -163,7 +168,7 @@ impl Error {
             Self::TimedOut | Self::Transfer(_) => 1010,                 // ETIMEDOUT
             Self::Network(_) => 1006,                                   // EHOSTDOWN
             Self::Remote { code, .. } => *code,
-            Self::CliDisabled => 1016, // EACCES
+            Self::CliDisabled | Self::OnHostThread => 1016, // EACCES
         }
     }
 

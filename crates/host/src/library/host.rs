@@ -13,7 +13,7 @@ use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,12 +46,18 @@ use crate::metrics::{Metrics, Page};
 use crate::node_host::{JoiningGroup, NodeHost, Options};
 use crate::transport::Transport;
 
+mod ending;
+
+use ending::Held;
+
 /// The name of a group: one number for all its nodes.
 pub type GroupId = RegionId;
 
-/// Many Raft groups in one process. Cheap to clone; ended by [`Host::shutdown`].
+/// Many Raft groups in one process. Cheap to clone. Ended by [`Host::shutdown`], or when its last
+/// handle is dropped, clones and every [`Node`] included: that is the same call. A state machine
+/// that holds one keeps the host alive.
 #[derive(Clone)]
-pub struct Host(pub(super) Arc<Inner>);
+pub struct Host(pub(super) Arc<Held>);
 
 pub(super) struct Inner {
     pub(super) options: HostOptions,
@@ -61,6 +67,8 @@ pub(super) struct Inner {
     nodes: Mutex<BTreeMap<GroupId, Hosted>>,
     /// Held while a node is made, ended or recovered: one after the other.
     changing: Mutex<()>,
+    /// Its threads have ended, or somebody is at it.
+    stopped: Once,
     pub(super) destroyed: Destroyed,
     has_failed: AtomicBool,
     cause: Mutex<Option<String>>,
@@ -136,7 +144,7 @@ impl Host {
         if let Network::Memory(network) = &options.network {
             network.attach(options.store, node_host.clone());
         }
-        let inner = Arc::new(Inner {
+        let held = Held::new(Inner {
             destroyed: Destroyed::within(&options.data_dir),
             options,
             node_host,
@@ -144,22 +152,23 @@ impl Host {
             tcp,
             nodes: Mutex::default(),
             changing: Mutex::default(),
+            stopped: Once::new(),
             has_failed: AtomicBool::new(false),
             cause: Mutex::default(),
         });
-        failing.get_or_init(|| Arc::downgrade(&inner));
-        if let Some(tcp) = &inner.tcp {
-            let (weak, served) = (Arc::downgrade(&inner), AtomicUsize::new(0));
+        failing.get_or_init(|| held.weak());
+        if let Some(tcp) = &held.tcp {
+            let (weak, served) = (Arc::downgrade(&held), AtomicUsize::new(0));
             tcp.serve(
-                inner.node_host.clone(),
+                held.node_host.clone(),
                 Box::new(move |socket| {
-                    if let Some(inner) = weak.upgrade() {
-                        cli::server::serve(&Self(inner), socket, &served);
+                    if let Some(held) = weak.upgrade() {
+                        cli::server::serve(&Self(held), socket, &served);
                     }
                 }),
             )?;
         }
-        Ok(Self(inner))
+        Ok(Self(held))
     }
 
     /// The cluster it belongs to.
@@ -188,7 +197,7 @@ impl Host {
     /// [`Error::Exists`] while it runs; [`Error::Invalid`] when the initial configuration has
     /// another peer for this store or no voter, or an option is beyond its bounds;
     /// [`Error::Snapshot`] and [`Error::Restore`] when snapshot or log cannot be used;
-    /// [`Error::Io`] when the disk refuses.
+    /// [`Error::Io`] when the disk refuses; [`Error::OnHostThread`] in a callback.
     pub fn create_node(
         &self,
         group: GroupId,
@@ -197,7 +206,7 @@ impl Host {
     ) -> Result<Node, Error> {
         self.0.check()?;
         bounds::check_node(&options)?;
-        let _changing = self.0.change();
+        let _changing = self.0.change()?;
         if self.0.replica(group).is_some() {
             return self.bring_back(group, Box::new(machine), Some(&Error::ShutDown));
         }
@@ -280,19 +289,6 @@ impl Host {
         page.into_text()
     }
 
-    /// Shut down every node, then the host. Leaders hand over first, all at once. Blocks until the
-    /// threads have ended.
-    pub fn shutdown(&self) {
-        let _changing = self.0.change();
-        if !self.0.has_failed.load(Ordering::SeqCst) {
-            self.0.node_host.halt_all(&self.groups());
-        }
-        self.0.stop();
-        for replica in self.0.replicas() {
-            replica.shut_down();
-        }
-    }
-
     /// See [`Node::reset_election_timeout`].
     pub(super) fn set_election_timeout(
         &self,
@@ -321,17 +317,6 @@ impl Host {
         nodes.get(&group).map_or(self.0.options.election_timeout, |node| node.election_timeout)
     }
 
-    /// See [`Node::shutdown`].
-    pub(super) fn shut_down_node(&self, group: GroupId) {
-        let _changing = self.0.change();
-        let Some(replica) = self.0.replica(group) else { return };
-        if replica.ended().is_none() {
-            self.0.node_host.halt(group);
-        }
-        self.0.node_host.remove(group);
-        replica.shut_down();
-    }
-
     /// See [`Node::recover`].
     pub(super) fn recover_node(
         &self,
@@ -339,7 +324,7 @@ impl Host {
         machine: Box<dyn StateMachine>,
     ) -> Result<(), Error> {
         self.0.check()?;
-        let _changing = self.0.change();
+        let _changing = self.0.change()?;
         self.bring_back(group, machine, None).map(|_| ())
     }
 
@@ -425,46 +410,12 @@ impl Inner {
         }
     }
 
-    /// Nodes are made, ended and recovered one after the other.
-    pub(super) fn change(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn replica(&self, group: GroupId) -> Option<Arc<Replica>> {
         self.lock_nodes().get(&group).map(|hosted| Arc::clone(&hosted.replica))
     }
 
     fn replicas(&self) -> Vec<Arc<Replica>> {
         self.lock_nodes().values().map(|hosted| Arc::clone(&hosted.replica)).collect()
-    }
-
-    /// The end: called on the thread that failed, so the rest happens on one of its own.
-    fn fail(inner: &Arc<Self>, cause: String) {
-        *inner.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
-        inner.has_failed.store(true, Ordering::SeqCst);
-        let inner = Arc::clone(inner);
-        let spawned = std::thread::Builder::new().name("fatal".to_owned()).spawn(move || {
-            inner.stop();
-            for replica in inner.replicas() {
-                replica.host_failed(&cause);
-            }
-        });
-        if let Err(error) = spawned {
-            tracing::error!(%error, "nobody can be told that the host has failed");
-        }
-    }
-
-    /// End all threads; callers that still wait are refused.
-    fn stop(&self) {
-        self.has_failed.store(true, Ordering::SeqCst);
-        if let Network::Memory(network) = &self.options.network {
-            network.detach(self.options.store);
-        }
-        if let Some(tcp) = &self.tcp {
-            tcp.stop();
-        }
-        self.shared.keeper.stop();
-        self.node_host.stop();
     }
 
     pub(super) fn snapshot_dir(&self, group: GroupId) -> PathBuf {

@@ -301,7 +301,8 @@ impl Node {
     // ---- the end, and coming back ----
 
     /// Shut the node down; a leader hands over first. Blocks until the state machine was told; the
-    /// host goes on, and `Host::create_node` brings the node back.
+    /// host goes on, and `Host::create_node` brings the node back. Called on a thread of a host,
+    /// such as from a callback, it returns at once, and all of it happens soon after.
     pub fn shutdown(&self) {
         self.host.shut_down_node(self.group());
     }
@@ -311,7 +312,8 @@ impl Node {
     ///
     /// # Errors
     /// [`Error::Exists`] when the node works; [`Error::Snapshot`] when the snapshot cannot be
-    /// loaded, and the node stays as it was.
+    /// loaded, and the node stays as it was; [`Error::OnHostThread`] in a callback: `on_error` is
+    /// one, so let another thread do it.
     pub fn recover(&self, machine: impl StateMachine) -> Result<(), Error> {
         self.host.recover_node(self.group(), Box::new(machine))
     }

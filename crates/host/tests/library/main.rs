@@ -9,6 +9,7 @@ mod cluster;
 mod destroyed;
 mod examples;
 mod failures;
+mod host_threads;
 mod machine;
 mod membership;
 mod metrics;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use kontiki_types::{Index, RegionId};
 
+use crate::host_thread::Mark;
 use crate::library::error::Error;
 use crate::library::handle::Promise;
 use crate::library::replica::Replica;
@@ -51,9 +52,11 @@ impl Keeper {
     pub(crate) fn start() -> std::io::Result<Self> {
         let requests = Arc::new(Mailbox::new(REQUESTS_MAX));
         let inbox = Arc::clone(&requests);
-        let thread = std::thread::Builder::new()
-            .name("snapshot-keeper".to_owned())
-            .spawn(move || run(&inbox))?;
+        let run = move || {
+            let _mark = Mark::set();
+            run(&inbox);
+        };
+        let thread = std::thread::Builder::new().name("snapshot-keeper".to_owned()).spawn(run)?;
         Ok(Self { requests, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
