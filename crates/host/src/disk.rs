@@ -35,7 +35,11 @@ impl RealDisk {
         std::fs::create_dir_all(dir)?;
         let handle = File::open(dir)?;
         flock(&handle, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-            let reason = format!("{} is in use by another process", dir.display());
+            // The lock does not tell which of the two.
+            let reason = format!(
+                "{} is in use by another process, or by a host of this one that was not shut down",
+                dir.display()
+            );
             let kind = io::Error::from(error).kind();
             io::Error::new(kind, reason)
         })?;

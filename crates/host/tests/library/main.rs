@@ -10,6 +10,7 @@ mod destroyed;
 mod examples;
 mod failures;
 mod host_threads;
+mod last_handle;
 mod machine;
 mod membership;
 mod metrics;
