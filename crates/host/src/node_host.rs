@@ -325,17 +325,26 @@ impl NodeHost {
         self.inspect(|shard| shard.statuses().collect())
     }
 
-    /// Look at the shard from its own thread. Nothing when it did not come to it in two seconds.
+    /// Look at the shard from its own thread. Nothing when it did not come to it in two seconds, or
+    /// when it is the one that calls.
     pub fn inspect<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Shard) -> T + Send + 'static,
     ) -> Option<T> {
+        if self.is_shard_thread() {
+            return None;
+        }
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let look = move |shard: &Shard| {
             let _ = sender.send(look(shard));
         };
         self.inputs.offer(Input::Inspect(Box::new(look))).ok()?;
         receiver.recv_timeout(INSPECT_TIMEOUT).ok()
+    }
+
+    /// The caller is the shard thread, for which it must not wait.
+    pub(crate) fn is_shard_thread(&self) -> bool {
+        self.shard.is_here()
     }
 
     /// True while the replica of this group takes no part because its log is damaged: then its

@@ -13,7 +13,8 @@
 //! was taking a turn meanwhile looks into the mailbox once more after it let go of the lock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use kontiki_multiraft::{Event, Shard};
@@ -62,6 +63,8 @@ pub(crate) struct ShardThread<T = Turns, I = Input> {
     inputs: Arc<Mailbox<I>>,
     /// Others take turns as well; see [`crate::Transport::sends_within_calls`].
     is_shared: bool,
+    /// Which thread it is, once it runs.
+    own: OnceLock<ThreadId>,
     /// Only the thread waits for this lock.
     state: Mutex<State<T>>,
 }
@@ -76,11 +79,17 @@ struct State<T> {
 impl<T: TakesTurns, I> ShardThread<T, I> {
     pub(crate) fn new(inputs: Arc<Mailbox<I>>, is_shared: bool) -> Self {
         let state = State { turns: None, sleeps_until: None };
-        Self { inputs, is_shared, state: Mutex::new(state) }
+        Self { inputs, is_shared, own: OnceLock::new(), state: Mutex::new(state) }
+    }
+
+    /// This is the thread itself: whoever waits for it here waits in vain.
+    pub(crate) fn is_here(&self) -> bool {
+        self.own.get() == Some(&std::thread::current().id())
     }
 
     /// The thread: until there are no more turns.
     pub(crate) fn run(&self, turns: T) {
+        self.own.get_or_init(|| std::thread::current().id());
         self.lock().turns = Some(turns);
         let ended = catch_unwind(AssertUnwindSafe(|| self.take_turns()));
         let turns = self.state.lock().unwrap_or_else(PoisonError::into_inner).turns.take();

@@ -15,7 +15,7 @@ use super::handle::{Handle, promised};
 use super::host::{GroupId, Host};
 use super::replica::Replica;
 use super::state_machine::StateMachine;
-use super::task::{TASK_BYTES_MAX, Task};
+use super::task::{TASK_BYTES_MAX, Task, guarded};
 
 /// What a node is at the moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,7 +94,7 @@ impl Node {
         done: impl FnOnce(Result<Index, Error>) + Send + 'static,
     ) {
         if let Some(error) = self.ended() {
-            return done(Err(error));
+            return guarded(|| done(Err(error)));
         }
         let began = Instant::now();
         let replica = Arc::clone(&self.replica);
@@ -107,7 +107,7 @@ impl Node {
                     Err(_) => {}
                 }
             }
-            done(result);
+            guarded(|| done(result));
         };
         self.host.0.node_host.read(self.group(), mode, Box::new(finish));
     }
@@ -199,7 +199,9 @@ impl Node {
         self.replica.peer
     }
 
-    /// What it is at the moment. Waits for the thread that knows, at most two seconds.
+    /// What it is at the moment. Waits for the thread that knows, at most two seconds; in a
+    /// completion that this very thread runs, such as that of a task it refused, the answer is
+    /// [`Error::OnHostThread`].
     pub fn state(&self) -> NodeState {
         match self.ended() {
             Some(Error::ShutDown) => return NodeState::ShutDown,
@@ -228,12 +230,9 @@ impl Node {
     /// Term, leader, log, commit, applied. Waits as [`Node::state`].
     ///
     /// # Errors
-    /// The node is not there, or its thread did not answer.
+    /// The node is not there, or its thread did not answer; [`Error::OnHostThread`] where it calls.
     pub fn status(&self) -> Result<GroupStatus, Error> {
-        let group = self.group();
-        let look = move |shard: &Shard| shard.status(group);
-        self.host.0.check()?;
-        self.host.0.node_host.inspect(look).ok_or(Error::TimedOut)?.ok_or(Error::NoGroup)
+        self.look_at_shard(Shard::status)?.ok_or(Error::NoGroup)
     }
 
     /// Everything there is to say about it, for people. Waits as [`Node::state`].
@@ -328,9 +327,19 @@ impl Node {
         &self,
         look: impl FnOnce(&kontiki_raft::Node) -> T + Send + 'static,
     ) -> Result<T, Error> {
+        self.look_at_shard(|shard, group| shard.node(group).map(look))?.ok_or(Error::NoGroup)
+    }
+
+    /// The same with the shard, in which this is one group.
+    fn look_at_shard<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Shard, GroupId) -> T + Send + 'static,
+    ) -> Result<T, Error> {
         self.host.0.check()?;
-        let group = self.group();
-        let look = move |shard: &Shard| shard.node(group).map(look);
-        self.host.0.node_host.inspect(look).ok_or(Error::TimedOut)?.ok_or(Error::NoGroup)
+        let (host, group) = (&self.host.0.node_host, self.group());
+        if host.is_shard_thread() {
+            return Err(Error::OnHostThread);
+        }
+        host.inspect(move |shard| look(shard, group)).ok_or(Error::TimedOut)
     }
 }

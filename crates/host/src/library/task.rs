@@ -144,9 +144,9 @@ impl Inner {
 }
 
 /// A callback that panics has told its caller nothing; the host goes on.
-fn guarded(callback: impl FnOnce()) {
+pub(super) fn guarded(callback: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-        tracing::error!("the completion of a task panicked");
+        tracing::error!("a completion panicked");
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use kontiki_host::library::{
     Cause, Configuration, Entries, Error, Host, HostOptions, MachineError, Member, MemoryNetwork,
-    Network, Node, NodeOptions, ReadMode, SaveSnapshot, SnapshotReader, StateMachine, Task,
+    Network, Node, NodeOptions, NodeState, ReadMode, SaveSnapshot, SnapshotReader, StateMachine,
+    Task,
 };
 use kontiki_types::{Index, Membership, PeerId, RegionId, StoreId, Term};
 use tempfile::TempDir;
@@ -213,7 +214,7 @@ fn in_time<T: Send + 'static>(what: Place, call: impl FnOnce() -> T + Send + 'st
 
 #[test]
 fn what_waits_for_threads_of_the_host_is_refused_on_them_by_name() {
-    let answers: Arc<Mutex<Vec<(Place, [Option<Error>; 3])>>> = Arc::default();
+    let answers = Arc::new(Mutex::new(Vec::<(Place, [Option<Error>; 3])>::new()));
     let told = Arc::clone(&answers);
     let act = move |place: Place, host: &Host, node: &Node| {
         let other =
@@ -277,5 +278,58 @@ fn a_host_that_is_shut_down_where_user_code_runs_ends() {
         let host = lone.host.clone();
         in_time(place, move || host.shutdown());
         Host::start(options(&lone.dir)).expect("nothing of it is left").shutdown();
+    }
+}
+
+#[test]
+fn who_would_wait_for_the_very_thread_that_calls_is_told_so() {
+    let dir = tempfile::tempdir().expect("made");
+    let host = Host::start(options(&dir)).expect("started");
+    let (sender, places) = sync_channel(1024);
+    drop(places);
+    let actor = Actor { act: Arc::new(|_, _, _| {}), there: Arc::default(), places: sender };
+    let three = Configuration::new([1, 8, 9].map(|n| Member::new(StoreId(n), "")));
+    let node = host.create_node(GROUP, NodeOptions::new(three), actor).expect("created");
+    // Nobody leads: the thread that knows refuses the task, and says so itself.
+    let (sender, answers) = sync_channel(1);
+    let asked = node.clone();
+    node.apply(Task::new("a").with_done(move |result| {
+        let refused = result.err();
+        let (status, state) = (asked.status().err(), asked.state());
+        let log = asked.read_committed_user_log(Index(1)).err();
+        let _ = sender.send((refused, status, state, log));
+    }));
+    let answer = answers.recv_timeout(PATIENCE).expect("answered");
+    let named = Error::OnHostThread;
+    let refused = Some(Error::NotLeader { leader: None });
+    assert_eq!(
+        answer,
+        (refused, Some(named.clone()), NodeState::Error(named.clone()), Some(named))
+    );
+}
+
+#[test]
+fn a_panic_in_a_completion_or_in_a_save_is_nobody_elses() {
+    for place in [Place::Committed, Place::Done, Place::Read, Place::Capture, Place::Write] {
+        let lone = Lone::new(move |at, _, _| assert!(at != place, "on purpose"));
+        lone.visit(place);
+        lone.visit(Place::Write);
+        let node = lone.node();
+        node.propose("a").wait_timeout(PATIENCE).expect("applied");
+        assert_eq!((node.state(), lone.host.failure()), (NodeState::Leader, None), "{place:?}");
+        lone.host.shutdown();
+    }
+}
+
+#[test]
+fn a_panic_in_what_a_state_machine_is_told_puts_its_node_into_the_error_state() {
+    for place in [Place::Configuration, Place::Apply, Place::LeaderStop] {
+        let lone = Lone::new(move |at, _, _| assert!(at != place, "on purpose"));
+        lone.visit(place);
+        lone.waits_for(Place::Error);
+        let reason = "panicked: on purpose".to_owned();
+        let state = NodeState::Error(Error::StateMachine { reason });
+        assert_eq!((lone.node().state(), lone.host.failure()), (state, None), "{place:?}");
+        lone.host.shutdown();
     }
 }
