@@ -10,6 +10,11 @@
 //!            Done ◀────────────────────────────── StateMachine::apply(Entries) ◀───────┘
 //! ```
 //!
+//! What waits for threads of a host is not done on one, which is where callbacks and completions
+//! run: to create, recover or destroy a node there is refused with [`Error::OnHostThread`], and a
+//! host or a node that is shut down there ends soon after the call. With its last handle, every
+//! [`Node`] included, a host is shut down too.
+//!
 //! Everything that decides lies below, in the crates that know no thread. In here: user code is
 //! fenced in, completions are brought to it, snapshots are files. Reading order: `state_machine`,
 //! `task`, `host`, `node`; then `replica`, where it all meets.
