@@ -8,6 +8,7 @@ use kontiki_host::library::{
     Network, Node, NodeOptions, NodeState, ReadMode, SaveSnapshot, SnapshotReader, StateMachine,
     Task,
 };
+use kontiki_log::SimDisk;
 use kontiki_types::{Index, Membership, PeerId, RegionId, StoreId, Term};
 use tempfile::TempDir;
 
@@ -115,7 +116,7 @@ impl StateMachine for Actor {
 
 /// A host with one node that leads itself.
 struct Lone {
-    dir: TempDir,
+    _dir: TempDir,
     host: Host,
     actor: Actor,
     places: Receiver<Place>,
@@ -124,12 +125,12 @@ struct Lone {
 impl Lone {
     fn new(act: impl Fn(Place, &Host, &Node) + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().expect("made");
-        let host = Host::start(options(&dir)).expect("started");
+        let host = start(&dir);
         let (sender, places) = sync_channel(1024);
         let actor = Actor { act: Arc::new(act), there: Arc::default(), places: sender };
         let node = host.create_node(GROUP, lone_options(), actor.clone()).expect("created");
         assert!(actor.there.set((host.clone(), node)).is_ok(), "set once");
-        let lone = Self { dir, host, actor, places };
+        let lone = Self { _dir: dir, host, actor, places };
         lone.waits_for(Place::LeaderStart);
         lone
     }
@@ -190,12 +191,12 @@ impl Lone {
     }
 }
 
-fn options(dir: &TempDir) -> HostOptions {
+/// With a log in memory: there are many of them.
+fn start(dir: &TempDir) -> Host {
     let network = Network::Memory(MemoryNetwork::new());
-    let mut options = HostOptions::new(StoreId(1), dir.path(), network)
+    let options = HostOptions::new(StoreId(1), dir.path(), network)
         .with_election_timeout(std::time::Duration::from_millis(100));
-    options.log_segment_bytes = 16 * 1024 * 1024;
-    options
+    Host::start_on(options, SimDisk::new()).expect("started")
 }
 
 fn lone_options() -> NodeOptions {
@@ -277,14 +278,13 @@ fn a_host_that_is_shut_down_where_user_code_runs_ends() {
         lone.waits_for(Place::Shutdown);
         let host = lone.host.clone();
         in_time(place, move || host.shutdown());
-        Host::start(options(&lone.dir)).expect("nothing of it is left").shutdown();
     }
 }
 
 #[test]
 fn who_would_wait_for_the_very_thread_that_calls_is_told_so() {
     let dir = tempfile::tempdir().expect("made");
-    let host = Host::start(options(&dir)).expect("started");
+    let host = start(&dir);
     let (sender, places) = sync_channel(1024);
     drop(places);
     let actor = Actor { act: Arc::new(|_, _, _| {}), there: Arc::default(), places: sender };

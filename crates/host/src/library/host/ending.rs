@@ -7,10 +7,10 @@ use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
-use super::super::error::Error;
-use super::super::options::Network;
 use super::{GroupId, Host, Inner};
 use crate::host_thread::{self, Mark};
+use crate::library::error::Error;
+use crate::library::options::Network;
 
 /// What handles share. None of the host's own threads keeps it, so that its end is the end of the
 /// last handle; what they need for longer than a call they hold weakly, or without it.
@@ -59,7 +59,7 @@ impl Host {
         host_thread::elsewhere("shutdown", move || inner.shut_down());
     }
 
-    /// See [`super::super::Node::shutdown`].
+    /// See [`crate::library::Node::shutdown`].
     pub(in crate::library) fn shut_down_node(&self, group: GroupId) {
         let inner = Arc::clone(&self.0.0);
         host_thread::elsewhere("shutdown", move || inner.shut_down_node(group));
