@@ -56,8 +56,9 @@ pub enum Error {
         reason: String,
     },
     /// What a leader says contradicts what the replica here knows: its log was lost and it came
-    /// back under its old number, or two groups were begun under one name. To recover it helps nothing:
-    /// destroy it ([`super::Host::destroy_node`]), and let another join under a number of its own.
+    /// back under its old number, or two groups were begun under one name. To recover it helps
+    /// nothing: destroy it ([`super::Host::destroy_node`]), and let another join under a number of
+    /// its own.
     #[error("the node is in its error state: {0}")]
     Contradiction(Contradiction),
     /// The host stopped because it can no longer keep its promises: a failed write or sync of the
