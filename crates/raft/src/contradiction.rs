@@ -62,7 +62,9 @@ impl Contradiction {
 
 /// What this message contradicts, if anything.
 pub(crate) fn find(shared: &Shared, role: &Role, message: &Message) -> Option<Contradiction> {
-    if message.term < shared.term() {
+    // An earlier replica of this group on this store may have been meant: see `arrival`.
+    let is_meant = message.to == shared.config.id && message.from != shared.config.id;
+    if !is_meant || message.term < shared.term() {
         return None;
     }
     let from = message.from;

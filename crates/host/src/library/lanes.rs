@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +26,9 @@ use crate::transport::{Class, SnapshotPipe, Transport};
 
 /// How long another store may take to hear of addresses.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Most stores that are known: each has threads and connections of its own.
+const STORES_MAX: usize = 1024;
 
 /// Who says where a store is, and so whose word it replaces.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -44,7 +47,8 @@ pub(super) struct Lanes {
     ways: RwLock<BTreeMap<StoreId, Way>>,
     /// Grows with everything that is news.
     version: AtomicU64,
-    book: PathBuf,
+    /// Written by one at a time, each with all that is known by then.
+    book: Mutex<PathBuf>,
     /// Told when a connection breaks, once it is there.
     host: Arc<OnceLock<NodeHost>>,
 }
@@ -70,10 +74,10 @@ impl Lanes {
     /// With what the data directory knows.
     pub(super) fn open(identity: Identity, options: &HostOptions) -> Self {
         let book = options.data_dir.join("addresses");
-        let (version, host) = (AtomicU64::new(0), Arc::default());
-        let lanes = Self { identity, ways: RwLock::default(), version, book, host };
         // A line that is none is a store that is not known.
-        let text = fs::read_to_string(&lanes.book).unwrap_or_default();
+        let text = fs::read_to_string(&book).unwrap_or_default();
+        let (version, book, host) = (AtomicU64::new(0), Mutex::new(book), Arc::default());
+        let lanes = Self { identity, ways: RwLock::default(), version, book, host };
         let known = text.lines().filter_map(|line| {
             let (store, address) = line.split_once(' ')?;
             Some((StoreId(store.parse().ok()?), address.to_owned()))
@@ -107,20 +111,28 @@ impl Lanes {
                 }
                 continue;
             }
+            if ways.len() >= STORES_MAX && !ways.contains_key(&store) {
+                tracing::warn!(%store, %address, "more stores than may be known");
+                continue;
+            }
             if let Some(tcp) = self.lane(store, &address) {
                 replaced.extend(ways.insert(store, Way { address, source, tcp }));
                 is_news = true;
             }
         }
-        let lines: Vec<String> =
-            ways.iter().map(|(store, way)| format!("{} {}", store.0, way.address)).collect();
         drop(ways);
         drop(replaced);
         if is_news {
             self.version.fetch_add(1, Ordering::SeqCst);
-            if let Err(error) = write_durably(&self.book, lines.join("\n").as_bytes()) {
-                tracing::warn!(%error, "addresses are not kept");
-            }
+            self.keep();
+        }
+    }
+
+    fn keep(&self) {
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.all().into_iter().map(|(store, at)| format!("{} {at}\n", store.0));
+        if let Err(error) = write_durably(&book, lines.collect::<String>().as_bytes()) {
+            tracing::warn!(%error, "addresses are not kept");
         }
     }
 

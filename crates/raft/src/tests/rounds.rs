@@ -100,6 +100,9 @@ fn what_cannot_be_is_told_before_it_is_handed_over() {
     let lost = Some(Contradiction::LogLost { from: PeerId(2), commit, last });
     assert_eq!(follower.contradiction(&heartbeat(2, 1, 2)), lost);
     assert_eq!(follower.contradiction(&heartbeat(2, 0, 2)), None, "it is of old");
+    let to = PeerId(9);
+    let to_another = Message { to, ..heartbeat(2, 1, 2) };
+    assert_eq!(follower.contradiction(&to_another), None, "it held that, on this store");
 }
 
 #[test]
