@@ -1,12 +1,14 @@
-//! The thread that streams snapshots to peers that fell behind the log, one at a time.
+//! The thread that streams snapshots to peers that fell behind the log, one at a time, the newest
+//! that was asked for to each.
 //!
 //! One at a time is the throttle: a store that must seed many peers does not starve its own work.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_codec::frame;
-use kontiki_multiraft::{Event, OpenSnapshot};
+use kontiki_multiraft::{Event, Offers, OpenSnapshot};
 use kontiki_types::{Body, Message};
 
 use crate::mailbox::Mailbox;
@@ -19,22 +21,36 @@ pub(crate) fn run(
     transport: &Arc<dyn Transport>,
     shard: &Mailbox<Input>,
 ) {
-    let mut waiting = Vec::new();
-    while snapshots.drain(&mut waiting, None) {
-        for snapshot in waiting.drain(..) {
-            let (group, to) = (snapshot.group, snapshot.to);
-            let (term, session) = (snapshot.term, snapshot.session);
-            let result = stream(snapshot, transport);
-            if let Err(reason) = &result {
-                tracing::warn!(%group, %to, %reason, "snapshot not sent");
+    let (mut asked, mut offers) = (Vec::new(), Offers::default());
+    loop {
+        let timeout = (!offers.is_empty()).then_some(Duration::ZERO);
+        let is_open = snapshots.drain(&mut asked, timeout);
+        for offer in asked.drain(..) {
+            if let Some(older) = offers.push(offer) {
+                report(&older, Err("a newer one was asked for".to_owned()), shard);
             }
-            let ok = result.is_ok();
-            shard.push(Input::Event(Event::SnapshotSent { group, to, term, session, ok }));
+        }
+        match offers.pop() {
+            Some(mut offer) => {
+                let sent = stream(&mut offer, transport);
+                report(&offer, sent, shard);
+            }
+            None if !is_open => return,
+            None => {}
         }
     }
 }
 
-fn stream(mut snapshot: OpenSnapshot, transport: &Arc<dyn Transport>) -> Result<(), String> {
+fn report(offer: &OpenSnapshot, sent: Result<(), String>, shard: &Mailbox<Input>) {
+    let &OpenSnapshot { group, to, term, session, .. } = offer;
+    if let Err(reason) = &sent {
+        tracing::warn!(%group, %to, %reason, "snapshot not sent");
+    }
+    let ok = sent.is_ok();
+    shard.push(Input::Event(Event::SnapshotSent { group, to, term, session, ok }));
+}
+
+fn stream(snapshot: &mut OpenSnapshot, transport: &Arc<dyn Transport>) -> Result<(), String> {
     let meta = snapshot.source.meta().map_err(|error| error.to_string())?;
     let message = Message {
         from: snapshot.from,

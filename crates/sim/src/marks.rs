@@ -89,6 +89,8 @@ marks! {
     EntriesFetched = "entries read back from the log",
     /// A snapshot was streamed and taken.
     SnapshotStreamed = "snapshot streamed whole",
+    /// A snapshot waited to be streamed when a newer one was asked for.
+    SnapshotOvertaken = "snapshot not sent: a newer one was asked for",
     /// A snapshot stream was given up.
     SnapshotGivenUp = "snapshot stream given up",
     /// A snapshot was installed.

@@ -163,9 +163,7 @@ impl Machine {
         if let Some(saved) = self.saves.get(&snapshot.group) {
             let Ok(chunks) = self.spools.read(saved.spool) else {
                 env.marks.hit(Mark::SpoolUnreadable);
-                let OpenSnapshot { group, to, term, session, .. } = snapshot;
-                let ended = Event::SnapshotSent { group, to, term, session, ok: false };
-                return self.tell_shard([ended], env);
+                return self.report_sent(&snapshot, false, env);
             };
             let meta = saved.meta.clone();
             snapshot.source = Box::new(Stored { meta, chunks: chunks.into() });

@@ -4,12 +4,12 @@
 //! part is repeated some times and then the stream is given up. One snapshot leaves at a time. The
 //! receiver stores the whole, syncs it, and only then offers it to Raft.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_codec::{frame, snapshot_chunk};
-use kontiki_multiraft::{Event, OpenSnapshot};
+use kontiki_multiraft::{Event, Offers, OpenSnapshot};
 use kontiki_types::{Body, Message, RegionId, StoreId};
 
 use crate::env::{Env, Work};
@@ -31,7 +31,7 @@ const FINISHED_MAX: usize = 64;
 /// The streams of a machine.
 #[derive(Default)]
 pub(super) struct Streams {
-    waiting: VecDeque<OpenSnapshot>,
+    waiting: Offers,
     sending: Option<Sending>,
     incoming: BTreeMap<u64, Incoming>,
     finished: BTreeSet<u64>,
@@ -66,7 +66,10 @@ impl Streams {
 impl Machine {
     /// Streams a snapshot once those before it are through.
     pub(super) fn queue_snapshot(&mut self, snapshot: OpenSnapshot, env: &mut Env) {
-        self.running().streams.waiting.push_back(snapshot);
+        if let Some(older) = self.running().streams.waiting.push(snapshot) {
+            env.marks.hit(Mark::SnapshotOvertaken);
+            self.report_sent(&older, false, env);
+        }
         self.begin_stream(env);
     }
 
@@ -75,7 +78,7 @@ impl Machine {
         if streams.sending.is_some() {
             return;
         }
-        let Some(mut snapshot) = streams.waiting.pop_front() else { return };
+        let Some(mut snapshot) = streams.waiting.pop() else { return };
         let meta = snapshot.source.meta().expect("a snapshot of rows is there at once");
         let message = Message {
             from: snapshot.from,
@@ -146,9 +149,13 @@ impl Machine {
     fn end_stream(&mut self, ok: bool, env: &mut Env) {
         let sending = self.running().streams.sending.take().expect("the caller has one");
         env.marks.hit(if ok { Mark::SnapshotStreamed } else { Mark::SnapshotGivenUp });
-        let OpenSnapshot { group, to, term, session, .. } = sending.snapshot;
-        self.tell_shard([Event::SnapshotSent { group, to, term, session, ok }], env);
+        self.report_sent(&sending.snapshot, ok, env);
         self.begin_stream(env);
+    }
+
+    pub(super) fn report_sent(&mut self, snapshot: &OpenSnapshot, ok: bool, env: &mut Env) {
+        let &OpenSnapshot { group, to, term, session, .. } = snapshot;
+        self.tell_shard([Event::SnapshotSent { group, to, term, session, ok }], env);
     }
 
     /// A part arrived.

@@ -15,6 +15,7 @@ mod old_leader_wakes_up;
 mod range_delete_within_a_payload;
 mod refused_and_executed_later;
 mod removed_while_its_disk_is_slow;
+mod stale_snapshots;
 mod state_in_memory;
 mod tinykv;
 mod whole_sets;
