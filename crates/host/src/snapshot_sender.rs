@@ -27,13 +27,13 @@ pub(crate) fn run(
         let is_open = snapshots.drain(&mut asked, timeout);
         for offer in asked.drain(..) {
             if let Some(older) = offers.push(offer) {
-                report(&older, Err("a newer one was asked for".to_owned()), shard);
+                report(&older, Some("a newer one was asked for"), shard);
             }
         }
         match offers.pop() {
             Some(mut offer) => {
-                let sent = stream(&mut offer, transport);
-                report(&offer, sent, shard);
+                let failure = stream(&mut offer, transport).err();
+                report(&offer, failure.as_deref(), shard);
             }
             None if !is_open => return,
             None => {}
@@ -41,12 +41,12 @@ pub(crate) fn run(
     }
 }
 
-fn report(offer: &OpenSnapshot, sent: Result<(), String>, shard: &Mailbox<Input>) {
+fn report(offer: &OpenSnapshot, failure: Option<&str>, shard: &Mailbox<Input>) {
     let &OpenSnapshot { group, to, term, session, .. } = offer;
-    if let Err(reason) = &sent {
-        tracing::warn!(%group, %to, %reason, "snapshot not sent");
+    if let Some(reason) = failure {
+        tracing::warn!(%group, %to, reason, "snapshot not sent");
     }
-    let ok = sent.is_ok();
+    let ok = failure.is_none();
     shard.push(Input::Event(Event::SnapshotSent { group, to, term, session, ok }));
 }
 

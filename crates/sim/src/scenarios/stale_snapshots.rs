@@ -1,6 +1,6 @@
-//! Found by the soak: a leader that is elected again and again asks for a snapshot for the same peer
-//! in each term. Sent one after the other, those of former terms, which nobody takes, kept the one
-//! that counted waiting for a minute, and with it the quorum.
+//! Found by the soak: a leader that is elected again and again asks for a snapshot for the same
+//! peer in each term. Sent one after the other, those of former terms, which nobody takes, kept the
+//! one that counted waiting for a minute, and with it the quorum.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use super::hold;
 fn of_several_snapshots_for_one_peer_the_newest_is_sent() {
     let narrow = |options: &mut crate::options::Options| {
         options.habits = HabitOptions::none();
-        options.faults.hat = vec![Fault::Transfer, Fault::Transfer, Fault::DeafLeader, Fault::CrashOne];
+        let hat = [Fault::Transfer, Fault::Transfer, Fault::DeafLeader, Fault::CrashOne];
+        options.faults.hat = hat.to_vec();
         options.faults.every_mean = Duration::from_millis(500);
         options.faults.partition_max = Duration::from_secs(1);
         options.faults.down_max = Duration::from_secs(8);
