@@ -1,8 +1,8 @@
 //! Snapshots that wait to be sent, in the order in which they were asked for.
 //!
 //! One is sent at a time and may take long. A leader that asks once more, in a newer term or
-//! because it lost sight of the peer, has no use for what it asked for before: the newer offer takes
-//! its place in the line, or a peer would be sent one stale snapshot after the other.
+//! because it lost sight of the peer, has no use for what it asked for before: the newer offer
+//! takes its place in the line, or a peer would be sent one stale snapshot after the other.
 
 use std::collections::VecDeque;
 
