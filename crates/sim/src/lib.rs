@@ -27,6 +27,7 @@ pub mod check;
 pub mod client;
 pub mod clock;
 pub mod cluster;
+mod demand;
 pub mod env;
 pub mod fault;
 pub mod habits;

@@ -40,9 +40,12 @@ pub const WRITE_VALUES_MAX: u64 = 3;
 pub const SPOOL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Longest the sender of a snapshot waits for the acknowledgement of one chunk.
 pub const CHUNK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Least operations that must end well in a virtual minute, or the run proves nothing. The calm at
-/// the end of each minute leaves time for many more.
+/// Least operations that must end well in a virtual minute in which some group could commit, or the
+/// run proves nothing.
 pub const OPERATIONS_PER_MINUTE_MIN: u64 = 20;
+/// Election timeouts in which the stores of a quorum must have been at work for that: time to elect
+/// a leader, and for clients to find it.
+pub const SETTLE_TIMEOUTS: u32 = 10;
 
 const _: () = assert!(GROUPS_MAX < 100);
 const _: () = assert!(SET_ELEMENTS_MAX < kontiki_types::limits::SCAN_ROWS_MAX as u64);

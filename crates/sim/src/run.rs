@@ -9,9 +9,10 @@ use std::time::Duration;
 use kontiki_types::Moment;
 
 use crate::client::workload::{Change, Plan};
+use crate::demand::Demand;
 use crate::env::Happening;
 use crate::fault::Strike;
-use crate::limits::{CONVERGE_IN_ALL_MAX, CONVERGE_MAX, DRAIN_MAX, OPERATIONS_PER_MINUTE_MIN};
+use crate::limits::{CONVERGE_IN_ALL_MAX, CONVERGE_MAX, DRAIN_MAX};
 use crate::lull::lull;
 use crate::marks::Marks;
 use crate::mutant::Switched;
@@ -81,13 +82,16 @@ pub fn run(options: Options, tell: Option<&mut dyn FnMut(String)>) -> Report {
 fn live(world: &mut World, tell: &mut dyn FnMut(String)) {
     world.start();
     let end = Moment::ZERO + world.env.options.duration;
+    let mut demand = Demand::new(world.machines.len());
     while world.env.now < end {
-        let next = (world.env.now + Duration::from_secs(1)).min(end);
+        let next = (world.env.now + Demand::EVERY).min(end);
         if !world.run_until(next) {
             return;
         }
+        demand.look(world);
         tell(world.env.trace.take_text());
     }
+    let done = world.env.book.ok_count();
     heal(world);
     drain(world, "operations under way at the heal");
     read_all(world);
@@ -102,6 +106,7 @@ fn live(world: &mut World, tell: &mut dyn FnMut(String)) {
     lull(world);
     if world.env.violation.is_none() {
         judge(world);
+        judge_workload(world, &demand, done);
     }
 }
 
@@ -214,15 +219,17 @@ pub(crate) fn describe(world: &World) -> String {
     lines.join("\n  ")
 }
 
+/// What clients were told must be linearizable.
 fn judge(world: &mut World) {
-    let env = &mut world.env;
-    let judged = env.book.check();
-    env.judge(judged);
-    let minutes = env.options.duration.as_secs() / 60;
-    let most = minutes * OPERATIONS_PER_MINUTE_MIN;
-    let (done, least) = (env.book.ok_count(), most * env.options.habits.working_percent() / 100);
+    let judged = world.env.book.check();
+    world.env.judge(judged);
+}
+
+/// Enough was done while there were faults.
+fn judge_workload(world: &mut World, demand: &Demand, done: u64) {
+    let least = demand.least(&world.env.options);
     if done < least {
         let what = format!("{done} operations ended well, at least {least} must");
-        env.fail(Rule::Workload, what);
+        world.env.fail(Rule::Workload, what);
     }
 }

@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use crate::fault::Fault;
+use crate::habits::HabitOptions;
+use crate::limits::OPERATIONS_PER_MINUTE_MIN;
 use crate::marks::{Mark, Marks};
 use crate::mutant::{Mutant, Outside};
 use crate::options::Options;
@@ -52,6 +55,31 @@ fn some_seeds_keep_every_rule() {
         assert_eq!(report.violation, None, "seed {seed}");
         assert!(report.operations > 0, "seed {seed} did nothing");
     }
+}
+
+/// Of a group with two voters one is away most of the time: little is done, and little is asked
+/// for. The soak once took that for a workload that proves nothing.
+#[test]
+fn a_group_that_rarely_has_a_quorum_need_not_do_much() {
+    let report = run(Options::draw(415_917_668_987, Duration::from_mins(2)), None);
+    assert_eq!(report.violation, None);
+    assert!(report.operations < 2 * OPERATIONS_PER_MINUTE_MIN, "{} done", report.operations);
+}
+
+#[test]
+fn a_run_in_which_clients_do_nearly_nothing_proves_nothing() {
+    let idle = |seed| {
+        let mut options = Options::draw(seed, Duration::from_mins(1));
+        options.faults.hat = vec![Fault::WallStep];
+        options.faults.temptation = 0;
+        options.habits = HabitOptions::none();
+        options.workload.think = Duration::from_mins(1);
+        options.workload.window = 1;
+        options.client_count = 3;
+        run(options, None).violation.map(|violation| violation.rule)
+    };
+    let found: Vec<_> = (0..10).filter_map(idle).collect();
+    assert_eq!(found, [Rule::Workload; 10]);
 }
 
 /// More disks may rot than a group bears: then a cluster stops, and never says what is not true.

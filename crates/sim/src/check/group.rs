@@ -142,6 +142,15 @@ impl GroupFacts {
             .any(|membership| membership.peers().any(is_missed))
     }
 
+    /// Whether a quorum of each membership in effect has its replicas on these stores.
+    pub(super) fn can_commit(&self, works: impl Fn(StoreId) -> bool) -> bool {
+        let committed = |index| self.committed.get(offset(index)).map(|fact| fact.term);
+        let end = Index(self.committed.len() as u64);
+        let is_there = |peer: Peer| works(peer.store) && self.is_own(peer.store, peer.id);
+        let mut memberships = self.memberships.in_effect(end, committed);
+        memberships.all(|membership| is_quorum(membership, is_there))
+    }
+
     /// Whether the disk of this store holds the promises of this replica.
     pub(super) fn is_own(&self, store: StoreId, peer: PeerId) -> bool {
         self.own.get(&store) == Some(&peer)

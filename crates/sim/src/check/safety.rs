@@ -181,6 +181,11 @@ impl Safety {
         self.groups.values().any(|facts| facts.misses(store))
     }
 
+    /// Whether some group has a quorum on these stores.
+    pub fn can_commit(&self, works: impl Fn(StoreId) -> bool) -> bool {
+        self.groups.values().any(|facts| facts.can_commit(&works))
+    }
+
     /// A message really leaves a store. True when it speaks of what is not there any more.
     ///
     /// # Errors

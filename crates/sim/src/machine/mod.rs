@@ -135,6 +135,11 @@ impl Machine {
         self.running.is_some()
     }
 
+    /// Whether it has power and does not stand still.
+    pub fn works(&self, now: Moment) -> bool {
+        self.is_up() && self.paused_until.is_none_or(|until| until <= now)
+    }
+
     /// Whether its replica of this group thinks that it leads.
     pub fn leads(&self, group: RegionId) -> bool {
         self.led_term(group).is_some()
