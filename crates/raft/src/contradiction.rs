@@ -4,7 +4,7 @@
 //! saw; two groups that were begun under one name have a leader each. That is no bug in here but a
 //! fault of whoever runs the stores, and must not take other groups along: the driver asks
 //! [`crate::Node::contradiction`] before it hands a message over, and stops this replica when there
-//! is one. [`crate::Node::step`] would assert.
+//! is one. [`crate::Node::step`] relies on that.
 
 use kontiki_types::{Body, Index, Message, PeerId, Position, Term};
 
@@ -70,8 +70,10 @@ pub(crate) fn find(shared: &Shared, role: &Role, message: &Message) -> Option<Co
     let from = message.from;
     match &message.body {
         Body::Append { prev, entries, .. } => {
-            let firsts = entries.iter().map(|entry| entry.position).take(1);
-            let mut told = std::iter::once(*prev).chain(firsts);
+            let positions = entries.iter().map(|entry| entry.position);
+            // Hardly ever more than the first: appends are of what is not committed here.
+            let committed = |position: &Position| position.index <= shared.applying.commit();
+            let mut told = std::iter::once(*prev).chain(positions).take_while(committed);
             let differs = told.find_map(|theirs| committed_differs(shared, from, theirs));
             differs.or_else(|| two_leaders(shared, role, message))
         }
@@ -104,9 +106,6 @@ fn log_lost(shared: &Shared, from: PeerId, commit: Index) -> Option<Contradictio
 }
 
 fn committed_differs(shared: &Shared, from: PeerId, theirs: Position) -> Option<Contradiction> {
-    if theirs.index > shared.applying.commit() {
-        return None;
-    }
     let term = shared.log.term(theirs.index)?;
     let ours = Position::new(term, theirs.index);
     (ours != theirs).then_some(Contradiction::CommittedDiffers { from, ours, theirs })

@@ -67,10 +67,11 @@ impl Node {
         contradiction::find(&self.shared, &self.role, message)
     }
 
-    /// A message arrived.
+    /// A message arrived, in which there is no [`Node::contradiction`].
     ///
     /// # Panics
-    /// When there is a [`Node::contradiction`].
+    /// On the contradictions that would be acted upon: a second leader of the term, a commit beyond
+    /// the end of the log. What an append says of committed entries is not compared here.
     pub fn step(&mut self, message: Message, now: Moment) {
         hibernate::on_message(&mut self.shared, &mut self.role, &message, now);
         self.role.step(&mut self.shared, message, now);

@@ -105,6 +105,34 @@ fn what_cannot_be_is_told_before_it_is_handed_over() {
     assert_eq!(follower.contradiction(&to_another), None, "it held that, on this store");
 }
 
+/// The first entry is as it should be, the second is not.
+#[test]
+fn all_that_an_append_says_of_committed_entries_is_compared() {
+    let mut node = node();
+    let first = Position::new(Term(1), Index(1));
+    node.step(append(2, 1, Position::ZERO), NOW);
+    node.step(append(2, 1, first), NOW);
+    let batch = take(&mut node);
+    persist(&mut node, &batch);
+    let (session, commit) = (2, Index(2));
+    node.step(message(2, 1, Body::Heartbeat { session, commit, round: 0 }), NOW);
+    assert_eq!(node.commit(), commit, "{}", node.describe());
+
+    let entry = |term, index| {
+        let (position, data) = (Position::new(Term(term), Index(index)), Bytes::from_static(b"x"));
+        Entry { position, kind: EntryKind::Normal, data }
+    };
+    let told = |second, third| {
+        let entries = vec![entry(1, 1), entry(second, 2), entry(third, 3)];
+        let prev = Position::ZERO;
+        message(3, 2, Body::Append { session: 3, prev, entries, commit: Index(0), round: 0 })
+    };
+    let (ours, theirs) = (entry(1, 2).position, entry(2, 2).position);
+    let differs = Contradiction::CommittedDiffers { from: PeerId(3), ours, theirs };
+    assert_eq!(node.contradiction(&told(2, 2)), Some(differs));
+    assert_eq!(node.contradiction(&told(1, 2)), None, "what comes after may be anything");
+}
+
 #[test]
 fn appends_of_one_round_are_written_at_once_and_acknowledged_once() {
     let mut node = node();
