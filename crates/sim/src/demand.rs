@@ -54,3 +54,42 @@ fn follow(store: &mut (u64, Moment), machine: &Machine, now: Moment) {
         *store = (machine.life(), now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+    use crate::habits::HabitOptions;
+    use crate::options::ClusterOptions;
+
+    /// The soak once took a group of which most was away all the time for one that does nothing.
+    #[test]
+    fn nothing_is_asked_while_most_stores_come_and_go() {
+        let mut options = Options::draw(1, Duration::from_mins(2));
+        options.set_cluster(ClusterOptions::small(1));
+        options.faults.hat = vec![Fault::WallStep];
+        options.faults.temptation = 0;
+        options.faults.down_max = Duration::from_millis(500);
+        options.habits = HabitOptions::none();
+        options.store.election_timeout = Duration::from_millis(300);
+        let mut world = World::new(options, false);
+        world.start();
+        let mut demand = Demand::new(world.machines.len());
+        let mut pass = |world: &mut World, to: u64, losses: &[u64]| {
+            while world.env.now < Moment::ZERO + Duration::from_secs(to) {
+                losses.iter().for_each(|&store| world.power_off(StoreId(store)));
+                assert!(
+                    world.run_until(world.env.now + Demand::EVERY),
+                    "{:?}",
+                    world.env.violation
+                );
+                demand.look(world);
+            }
+            demand.least(&world.env.options)
+        };
+        assert_eq!(pass(&mut world, 63, &[]), OPERATIONS_PER_MINUTE_MIN, "but for three seconds");
+        assert_eq!(pass(&mut world, 93, &[3]), OPERATIONS_PER_MINUTE_MIN * 3 / 2, "two are enough");
+        let least = pass(&mut world, 120, &[2, 3]);
+        assert_eq!(least, OPERATIONS_PER_MINUTE_MIN * 3 / 2, "nothing more");
+    }
+}

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::habits::HabitOptions;
-use crate::limits::OPERATIONS_PER_MINUTE_MIN;
 use crate::marks::{Mark, Marks};
 use crate::mutant::{Mutant, Outside};
 use crate::options::Options;
@@ -55,15 +54,6 @@ fn some_seeds_keep_every_rule() {
         assert_eq!(report.violation, None, "seed {seed}");
         assert!(report.operations > 0, "seed {seed} did nothing");
     }
-}
-
-/// Of a group with two voters one is away most of the time: little is done, and little is asked
-/// for. The soak once took that for a workload that proves nothing.
-#[test]
-fn a_group_that_rarely_has_a_quorum_need_not_do_much() {
-    let report = run(Options::draw(415_917_668_987, Duration::from_mins(2)), None);
-    assert_eq!(report.violation, None);
-    assert!(report.operations < 2 * OPERATIONS_PER_MINUTE_MIN, "{} done", report.operations);
 }
 
 #[test]
