@@ -1,9 +1,14 @@
 //! Where stores are: who says so, who is believed, who finds whom.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Instant;
 
+use bytes::Bytes;
+use kontiki_codec::admin;
+use kontiki_codec::hello::{self, Hello, Purpose};
 use kontiki_host::library::{Configuration, Error, Member, Node, NodeOptions};
-use kontiki_types::{PeerId, StoreId};
+use kontiki_types::{ClusterId, PeerId, StoreId};
 
 use crate::cluster::PATIENCE;
 use crate::network::{GROUP, Net, cli};
@@ -27,6 +32,15 @@ impl Net {
         while self.address(of, on).as_deref() != Some(address) {
             assert!(Instant::now() < deadline, "{on} looks at {:?}", self.address(of, on));
             std::thread::yield_now();
+        }
+    }
+
+    /// The first three are where they say.
+    fn knows_all(&self, homes: &[String]) {
+        for (of, home) in (1..).zip(homes) {
+            for on in 1..=3 {
+                assert_eq!(self.address(of, on).as_ref(), Some(home), "of {of} on {on}");
+            }
         }
     }
 
@@ -128,31 +142,65 @@ fn a_wrong_address_of_a_newcomer_is_put_right_by_the_next_word() {
     net.catches_up(4);
 }
 
+/// What another store says fills gaps, and no more.
 #[test]
 fn a_stranger_with_wrong_addresses_is_not_believed() {
-    let mut net = Net::start(1);
+    let net = Net::start(1);
     let (_, leader) = net.leader();
     let homes: Vec<_> = (1..=3).map(|n| net.address(n, n).expect("its own")).collect();
-    let dir = tempfile::tempdir().expect("made");
-    let stranger = Net::start_in(&dir, 8, "127.0.0.1:0");
-    let address = stranger.address_of(StoreId(8)).expect("its own");
-    net.hosts.insert(8, stranger);
-    let alone = Configuration::new([Member::new(StoreId(8), address)]);
-    net.node(8, GROUP, NodeOptions::new(alone));
-    let node = net.hosts[&8].node(GROUP).expect("there");
-    for (n, home) in (1..=3).zip(&homes) {
-        // It finds them, and then says what it likes.
-        for address in [home.as_str(), NOWHERE] {
-            let member = Member::new(StoreId(n), address).learner();
-            let _ = node.add_peer(&member).wait_timeout(PATIENCE);
-        }
+    let wrong = |n| {
+        let (store, peer, address) = (StoreId(n), PeerId(n), NOWHERE.to_owned());
+        admin::Member { store, peer, address, is_learner: false }
+    };
+    let lies = admin::request_to_bytes(&admin::Request::Learn([1, 2, 3, 9].map(wrong).to_vec()));
+    for (on, home) in (1..=3).zip(&homes) {
+        let mut socket = TcpStream::connect(home).expect("it listens");
+        socket.write_all(&admin::MAGIC).expect("sent");
+        socket.write_all(&ClusterId(1).0.to_le_bytes()).expect("sent");
+        send(&mut socket, &lies);
+        assert_eq!(admin::reply_from_bytes(hear(&mut socket)), Ok(admin::Reply::Done));
+        assert_eq!(net.address(9, on).as_deref(), Some(NOWHERE), "it was heard");
     }
-    for (of, home) in (1..=3).zip(&homes) {
-        for on in 1..=3 {
-            net.finds(of, on, home);
-        }
-    }
+    net.knows_all(&homes);
     leader.propose("a").wait_timeout(PATIENCE).expect("all is as it was");
+}
+
+#[test]
+fn another_process_under_the_number_of_a_store_is_refused() {
+    let net = Net::start(1);
+    let (own, leader) = net.leader();
+    let homes: Vec<_> = (1..=3).map(|n| net.address(n, n).expect("its own")).collect();
+    let store = net.others(own)[0];
+    // It asked the leader for this, so it is connected.
+    net.catches_up(store);
+    for purpose in [Purpose::Control, Purpose::Append, Purpose::Snapshot] {
+        let (from, to, address) = (StoreId(store), StoreId(own), NOWHERE.to_owned());
+        let twin = Hello { cluster: ClusterId(1), from, to, incarnation: 7, purpose, address };
+        let mut socket = TcpStream::connect(&homes[usize::try_from(own).expect("small") - 1])
+            .expect("it listens");
+        socket.write_all(&hello::MAGIC).expect("sent");
+        send(&mut socket, &hello::to_bytes(&twin));
+        let refusal = String::from_utf8(hear(&mut socket).to_vec()).expect("a text");
+        assert!(refusal.contains("twin"), "{refusal:?}");
+    }
+    net.knows_all(&homes);
+    leader.propose("a").wait_timeout(PATIENCE).expect("all is as it was");
+    net.catches_up(store);
+}
+
+fn send(socket: &mut TcpStream, piece: &[u8]) {
+    let length = u32::try_from(piece.len()).expect("short");
+    socket.write_all(&length.to_le_bytes()).expect("sent");
+    socket.write_all(piece).expect("sent");
+}
+
+fn hear(socket: &mut TcpStream) -> Bytes {
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    let mut length = [0; 4];
+    socket.read_exact(&mut length).expect("answered");
+    let mut piece = vec![0; usize::try_from(u32::from_le_bytes(length)).expect("short")];
+    socket.read_exact(&mut piece).expect("answered");
+    Bytes::from(piece)
 }
 
 #[test]
