@@ -117,6 +117,10 @@ pub enum ChangeError {
     /// Nobody would have a vote.
     #[error("nobody would have a vote")]
     NoVoters,
+    /// A quorum serves now, and none would after the change: the group would wait for a peer that
+    /// is silent, or lacks so much that it needs a snapshot first.
+    #[error("the group would have to wait for {0}, which is silent or needs a snapshot first")]
+    WouldStall(PeerId),
 }
 
 /// Why a change of membership that had begun did not end well.

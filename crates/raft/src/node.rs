@@ -560,6 +560,17 @@ impl Node {
         }
     }
 
+    /// Whether this leader waits for a snapshot to be sent to a peer: one that it asked for in this
+    /// session ([`Notice::SnapshotWanted`]), and whose end was not reported.
+    pub fn wants_snapshot(&self, to: PeerId, session: u64) -> bool {
+        match &self.role {
+            Role::Leader(leader) => leader
+                .find(to)
+                .is_some_and(|progress| progress.session == session && progress.awaits_sending()),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => false,
+        }
+    }
+
     /// After which entry the log is needed by followers heard of within an election timeout, by the
     /// one that is to take over, and once a snapshot on its way is installed: to compact beyond it
     /// would cost a snapshot, or another one. Nothing unless leading.

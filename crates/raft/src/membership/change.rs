@@ -15,6 +15,7 @@ use kontiki_types::{
 };
 
 use super::plan::{self, Plan};
+use crate::quorum::{Tally, joint};
 use crate::replication::flow;
 use crate::replication::progress::{Mode, Progress};
 use crate::roles::Transition;
@@ -94,7 +95,26 @@ pub(crate) fn begin(
     leader.now = leader.now.max(now);
     may_begin(shared, leader)?;
     let plan = plan::plan(shared.membership(), change)?;
+    if let Some(peer) = stalled_by(shared, leader, &plan) {
+        return Err(ChangeError::WouldStall(peer));
+    }
     Ok(carry_out(shared, leader, plan, now))
+}
+
+/// Whom the group would wait for after the change, although it need not now. Newcomers catch up
+/// before they have a say. Where a quorum does not serve as it is, the change may be the way out.
+fn stalled_by(shared: &Shared, leader: &Leader, plan: &Plan) -> Option<PeerId> {
+    let (id, timeout) = (shared.config.id, shared.config.election_timeout);
+    let serves = |peer: PeerId| {
+        let comes = plan.newcomers.iter().any(|newcomer| newcomer.id == peer);
+        let is_fed = |progress: &Progress| progress.serves(leader.now, timeout);
+        peer == id || comes || leader.find(peer).is_some_and(is_fed)
+    };
+    let decides =
+        |membership: &Membership| joint::tally(membership, |peer| Some(serves(peer))) == Tally::Won;
+    let last = plan::leave(&plan.first);
+    let stalls = decides(shared.membership()) && !decides(&last);
+    last.incoming().find(|peer| stalls && !serves(*peer))
 }
 
 /// A new replica asks for the place of the one on its store. It is asked again and again, also by

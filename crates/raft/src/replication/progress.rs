@@ -16,6 +16,8 @@
 //! - `matched` never falls within one session; replies of other sessions are not even looked at
 //!   (nine of seventeen cores surveyed accept them after a peer was removed and added again).
 
+use std::time::Duration;
+
 use kontiki_types::{Entry, Index, Moment, PeerId, Position};
 
 use super::inflight::Inflight;
@@ -208,6 +210,16 @@ impl Progress {
             // It rejoined the log before the stream ended.
             (Mode::Probe { .. } | Mode::Replicate, _) => {}
         }
+    }
+
+    /// It spoke within this time, and as far as is known it can be fed from the log.
+    pub(crate) fn serves(&self, now: Moment, within: Duration) -> bool {
+        now.since(self.heard) < within && !matches!(self.mode, Mode::Snapshot { .. })
+    }
+
+    /// A snapshot was asked for, and its stream has not ended.
+    pub(crate) fn awaits_sending(&self) -> bool {
+        matches!(self.mode, Mode::Snapshot { delivered: None, .. })
     }
 
     /// Its log, or the snapshot on its way to it, is continued after here.
