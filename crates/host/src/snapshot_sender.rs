@@ -1,14 +1,12 @@
-//! The thread that streams snapshots to peers that fell behind the log, one at a time, the newest
-//! that was asked for to each.
+//! The thread that streams snapshots to peers that fell behind the log.
 //!
-//! One at a time is the throttle: a store that must seed many peers does not starve its own work.
+//! The shard opens the next one when this one is reported, so there is one at a time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_codec::frame;
-use kontiki_multiraft::{Event, Offers, OpenSnapshot};
+use kontiki_multiraft::{Event, OpenSnapshot};
 use kontiki_types::{Body, Message};
 
 use crate::mailbox::Mailbox;
@@ -21,28 +19,17 @@ pub(crate) fn run(
     transport: &Arc<dyn Transport>,
     shard: &Mailbox<Input>,
 ) {
-    let (mut asked, mut offers) = (Vec::new(), Offers::default());
-    loop {
-        let timeout = (!offers.is_empty()).then_some(Duration::ZERO);
-        let is_open = snapshots.drain(&mut asked, timeout);
-        for offer in asked.drain(..) {
-            if let Some(older) = offers.push(offer) {
-                report(&older, Some("a newer one was asked for"), shard);
-            }
-        }
-        match offers.pop() {
-            Some(mut offer) => {
-                let failure = stream(&mut offer, transport).err();
-                report(&offer, failure.as_deref(), shard);
-            }
-            None if !is_open => return,
-            None => {}
+    let mut opened = Vec::new();
+    while snapshots.drain(&mut opened, None) {
+        for mut snapshot in opened.drain(..) {
+            let failure = stream(&mut snapshot, transport).err();
+            report(&snapshot, failure.as_deref(), shard);
         }
     }
 }
 
-fn report(offer: &OpenSnapshot, failure: Option<&str>, shard: &Mailbox<Input>) {
-    let &OpenSnapshot { group, to, term, session, .. } = offer;
+fn report(snapshot: &OpenSnapshot, failure: Option<&str>, shard: &Mailbox<Input>) {
+    let &OpenSnapshot { group, to, term, session, .. } = snapshot;
     if let Some(reason) = failure {
         tracing::warn!(%group, %to, reason, "snapshot not sent");
     }

@@ -165,18 +165,23 @@ impl Applier {
         let &ApplyTask::Snapshot { group, from, to, store, term, session } = offer else {
             panic!("{offer:?} offers no snapshot");
         };
-        let Some(machine) = self.machines.get_mut(&group) else { return Ok(()) };
-        match machine.snapshot() {
+        let source = match self.machines.get_mut(&group).map(|machine| machine.snapshot()) {
+            None => None,
             // The peer asks again.
-            Err(Error::Snapshot(reason)) => {
+            Some(Err(Error::Snapshot(reason))) => {
                 tracing::warn!(%group, %reason, "no snapshot to send");
-                round.events.push(Event::SnapshotSent { group, to, term, session, ok: false });
+                None
             }
-            other => {
-                if let Some(source) = self.judge(group, other, round)? {
-                    let open = OpenSnapshot { group, from, to, store, term, session, source };
-                    round.snapshots.push(open);
-                }
+            Some(other) => self.judge(group, other, round)?,
+        };
+        match source {
+            Some(source) => {
+                let open = OpenSnapshot { group, from, to, store, term, session, source };
+                round.snapshots.push(open);
+            }
+            // Those after it in the line wait for an end, whatever becomes of it.
+            None => {
+                round.events.push(Event::SnapshotSent { group, to, term, session, ok: false });
             }
         }
         Ok(())

@@ -167,7 +167,7 @@ pub enum ApplyTask {
         /// Who.
         token: Token,
     },
-    /// Open a snapshot and stream it to a peer.
+    /// Open a snapshot and stream it to a peer; then report [`crate::Event::SnapshotSent`].
     Snapshot {
         /// Which group.
         group: RegionId,

@@ -64,7 +64,8 @@ pub enum Event {
         /// Bytes of the entries applied, as counted by the task.
         bytes: usize,
     },
-    /// A snapshot stream to a peer ended.
+    /// A snapshot stream to a peer ended, or never began. Answers each
+    /// [`crate::ApplyTask::Snapshot`] once: the next of all groups is opened then.
     SnapshotSent {
         /// Which group.
         group: RegionId,

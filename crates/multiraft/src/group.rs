@@ -29,6 +29,7 @@ use crate::asking::Asking;
 use crate::effect::{ApplyTask, Effects, Outbound, Refused, TaskSeq};
 use crate::held::Held;
 use crate::members::Members;
+use crate::offers::Offer;
 use crate::{Committed, CommittedKind, Payloads, ShardConfig, Token};
 
 use halt::Part;
@@ -188,6 +189,14 @@ impl Group {
 
     pub(crate) fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// The snapshot that this replica awaits to be sent to a peer, in this session.
+    pub(crate) fn offer(&self, to: PeerId, session: u64) -> Option<Offer> {
+        let is_wanted = !self.is_halted() && self.node.wants_snapshot(to, session);
+        let store = self.members.store_of(&self.node, to).filter(|_| is_wanted)?;
+        let (from, term) = (self.node.id(), self.node.term());
+        Some(Offer { group: self.id, from, to, store, term, session })
     }
 
     // ---- inputs ----
@@ -491,18 +500,6 @@ impl Group {
                         self.refuse(entry, Refused::LeadershipLost, effects);
                     }
                 }
-                Notice::SnapshotWanted { to, session } => {
-                    if let Some(store) = self.members.store_of(&self.node, *to) {
-                        effects.apply.push(ApplyTask::Snapshot {
-                            group: self.id,
-                            from: self.node.id(),
-                            to: *to,
-                            store,
-                            term: self.node.term(),
-                            session: *session,
-                        });
-                    }
-                }
                 Notice::SnapshotInstall(meta) => effects.apply.push(ApplyTask::Install {
                     group: self.id,
                     meta: meta.clone(),
@@ -520,7 +517,9 @@ impl Group {
                     let (group, term, why) = (self.id, *term, *why);
                     effects.apply.push(ApplyTask::Following { group, term, leader, why });
                 }
-                Notice::MembershipAppended(_)
+                // The shard decides when it is opened.
+                Notice::SnapshotWanted { .. }
+                | Notice::MembershipAppended(_)
                 | Notice::MembershipCommitted { .. }
                 | Notice::ChangeStage(_)
                 | Notice::Removed => {}

@@ -65,7 +65,6 @@ pub use event::Event;
 pub use group::{Durability, Revival};
 pub use group_status::GroupStatus;
 pub use membership::membership_codec;
-pub use offers::Offers;
 pub use payloads::{Iter as PayloadsIter, Payload, Payloads};
 pub use quarantined::Quarantined;
 pub use restore::{RestoreError, may_restore, restore};

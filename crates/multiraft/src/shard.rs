@@ -21,6 +21,7 @@ use crate::engine_sync::EngineSync;
 use crate::event::Event;
 use crate::group::{Durability, Group, Records, Revival};
 use crate::held::Held;
+use crate::offers::Offers;
 use crate::quarantined::{KeptOut, Quarantined};
 use crate::watch::{self, STORES, Watch};
 
@@ -93,6 +94,8 @@ pub struct Shard {
     /// Destroyed groups of which something is left.
     leaving: BTreeMap<RegionId, Leaving>,
     engine_sync: EngineSync,
+    /// Snapshots for peers that fell behind the log.
+    offers: Offers,
 }
 
 impl Shard {
@@ -118,6 +121,7 @@ impl Shard {
             forgets: Vec::new(),
             leaving: BTreeMap::new(),
             engine_sync: EngineSync::default(),
+            offers: Offers::default(),
         }
     }
 
@@ -294,6 +298,7 @@ impl Shard {
                 }
             }
             Event::SnapshotSent { group, to, term, session, ok } => {
+                self.offers.end(group, to, (term, session));
                 self.with(group, |g| g.on_snapshot_sent(to, (term, session), ok, now));
             }
             Event::SnapshotInstalled { group, meta, ok } => {
@@ -382,6 +387,7 @@ impl Shard {
             self.agenda.plan_visit(group);
         }
         self.agenda.reuse(dirty);
+        self.offers.turn(&self.groups, effects);
         self.cache.hold(self.config.cache_bytes_all, &mut self.held, &mut self.groups);
         for (group, fetch) in &mut effects.fetch {
             self.tickets += 1;
@@ -402,6 +408,11 @@ impl Shard {
             });
         }
         self.ask_engine_sync(now, effects);
+    }
+
+    /// Snapshots that were asked for and not wanted any more when their turn came, so far.
+    pub fn snapshots_passed_over(&self) -> u64 {
+        self.offers.passed_over()
     }
 
     /// How one group stands.

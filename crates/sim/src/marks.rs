@@ -73,6 +73,8 @@ marks! {
     DestroyResumed = "destruction of a replica finished after a crash",
     /// A start found a replica that awaits its first snapshot.
     BlankAtStart = "replica without data at start",
+    /// A change of membership was refused: the group would have had to wait for a member.
+    ChangeWouldStall = "change of membership refused: the group would wait",
     /// A change of membership failed: a newcomer did not catch up, or leadership was lost.
     ChangeFailed = "change of membership failed on its way",
     /// A leader left the group that it led.
@@ -89,8 +91,8 @@ marks! {
     EntriesFetched = "entries read back from the log",
     /// A snapshot was streamed and taken.
     SnapshotStreamed = "snapshot streamed whole",
-    /// A snapshot waited to be streamed when a newer one was asked for.
-    SnapshotOvertaken = "snapshot not sent: a newer one was asked for",
+    /// A snapshot waited for its turn until nobody wanted it any more, or not in that term.
+    SnapshotPassedOver = "snapshot not sent: not wanted any more",
     /// A snapshot stream was given up.
     SnapshotGivenUp = "snapshot stream given up",
     /// A snapshot was installed.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use kontiki_log::Record;
 use kontiki_raft::{Config, Notice, Restored};
 use kontiki_types::{
-    Entry, EntryKind, HardState, Index, Membership, Moment, PeerId, Position, RegionId,
-    SnapshotMeta, StoreId, Term,
+    Entry, EntryKind, HardState, Index, Membership, MembershipChange, Moment, PeerChange, PeerId,
+    Position, RegionId, SnapshotMeta, StoreId, Term,
 };
 
 use super::stores::{GROUP, Stores};
@@ -20,13 +20,17 @@ const MARGIN_BYTES: usize = 1000;
 const LOG_BYTES_MAX: usize = 30_000;
 
 fn stores() -> Stores {
+    stores_of(3, 0)
+}
+
+fn stores_of(voters: u64, idle: u64) -> Stores {
     let config = ShardConfig {
         retain_bytes: MARGIN_BYTES,
         retain_bytes_max: LOG_BYTES_MAX,
         engine_sync: EngineSyncConfig { every_bytes: 500, ..EngineSyncConfig::default() },
         ..ShardConfig::default()
     };
-    Stores::led_within(&config, 3, 0)
+    Stores::led_within(&config, voters, idle)
 }
 
 impl Stores {
@@ -119,6 +123,31 @@ fn what_comes_after_a_snapshot_on_its_way_stays() {
         stores.pass(1, Duration::from_millis(100));
     }
     assert_eq!((stores.applied(3), stores.installs(3)), (stores.applied(1), 1));
+}
+
+/// A snapshot may wait long for those before it: what it was asked for may be gone by then.
+#[test]
+fn a_snapshot_that_waited_is_as_new_as_any() {
+    let mut stores = stores_of(1, 2);
+    stores.write(50);
+    stores.holds_snapshots = true;
+    for id in [2, 3] {
+        let step = PeerChange::AddLearner { peer: PeerId(id), store: StoreId(id) };
+        let change = MembershipChange::from(step);
+        stores.ask(1, |token| Event::Change { group: GROUP, change, token });
+        stores.pass(1, Duration::from_millis(100));
+    }
+    let wants = |notice: &&Notice| matches!(notice, Notice::SnapshotWanted { .. });
+    assert_eq!(stores.store(1).notices.iter().filter(wants).count(), 2);
+    let asked = stores.applied(1);
+    stores.write(300);
+    assert!(stores.first(1) > asked.next(), "the log still holds all that comes after {asked}");
+    stores.release();
+    for _ in 0..3 {
+        stores.pass(1, Duration::from_millis(100));
+    }
+    assert_eq!([stores.applied(2), stores.applied(3)], [stores.applied(1); 2]);
+    assert_eq!([stores.installs(2), stores.installs(3)], [2, 1], "one was on its way, one waited");
 }
 
 /// A shard whose group has applied five entries, none of them durable elsewhere; and its effects.

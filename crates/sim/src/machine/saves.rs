@@ -168,7 +168,7 @@ impl Machine {
             let meta = saved.meta.clone();
             snapshot.source = Box::new(Stored { meta, chunks: chunks.into() });
         }
-        self.queue_snapshot(snapshot, env);
+        self.begin_stream(snapshot, env);
     }
 
     /// One of another store, for a group in memory: on disk first, then in the state machine.

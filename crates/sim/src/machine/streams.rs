@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kontiki_codec::{frame, snapshot_chunk};
-use kontiki_multiraft::{Event, Offers, OpenSnapshot};
+use kontiki_multiraft::{Event, OpenSnapshot};
 use kontiki_types::{Body, Message, RegionId, StoreId};
 
 use crate::env::{Env, Work};
@@ -31,7 +31,6 @@ const FINISHED_MAX: usize = 64;
 /// The streams of a machine.
 #[derive(Default)]
 pub(super) struct Streams {
-    waiting: Offers,
     sending: Option<Sending>,
     incoming: BTreeMap<u64, Incoming>,
     finished: BTreeSet<u64>,
@@ -64,21 +63,9 @@ impl Streams {
 }
 
 impl Machine {
-    /// Streams a snapshot once those before it are through.
-    pub(super) fn queue_snapshot(&mut self, snapshot: OpenSnapshot, env: &mut Env) {
-        if let Some(older) = self.running().streams.waiting.push(snapshot) {
-            env.marks.hit(Mark::SnapshotOvertaken);
-            self.report_sent(&older, false, env);
-        }
-        self.begin_stream(env);
-    }
-
-    fn begin_stream(&mut self, env: &mut Env) {
-        let streams = &mut self.running().streams;
-        if streams.sending.is_some() {
-            return;
-        }
-        let Some(mut snapshot) = streams.waiting.pop() else { return };
+    /// Streams a snapshot. The shard opens the next one when this one is reported.
+    pub(super) fn begin_stream(&mut self, mut snapshot: OpenSnapshot, env: &mut Env) {
+        assert!(self.running().streams.sending.is_none(), "{}: two at a time", self.id);
         let meta = snapshot.source.meta().expect("a snapshot of rows is there at once");
         let message = Message {
             from: snapshot.from,
@@ -150,7 +137,6 @@ impl Machine {
         let sending = self.running().streams.sending.take().expect("the caller has one");
         env.marks.hit(if ok { Mark::SnapshotStreamed } else { Mark::SnapshotGivenUp });
         self.report_sent(&sending.snapshot, ok, env);
-        self.begin_stream(env);
     }
 
     pub(super) fn report_sent(&mut self, snapshot: &OpenSnapshot, ok: bool, env: &mut Env) {

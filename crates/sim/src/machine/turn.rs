@@ -102,7 +102,11 @@ impl Machine {
         }
         running.shard.on_time(now);
         let touched = running.shard.touched();
+        let passed_over = running.shard.snapshots_passed_over();
         running.shard.take_effects(now, &mut effects);
+        if running.shard.snapshots_passed_over() > passed_over {
+            env.marks.hit(Mark::SnapshotPassedOver);
+        }
         running.note_sleep(&touched, &roused, env);
         self.execute(&mut effects, &touched, env);
         // What this very turn took in may have come after what it answered.

@@ -5,6 +5,7 @@
 //! that the situation really came up; one that passes without meeting it would prove nothing.
 
 mod answer_to_an_older_term;
+mod change_would_stall;
 mod compared_while_replaced;
 mod damaged_log;
 mod damaged_snapshot_chunk;

@@ -25,5 +25,5 @@ fn of_several_snapshots_for_one_peer_the_newest_is_sent() {
         options.store.retain_bytes = 2_000;
         options.store.retain_bytes_max = 4_000;
     };
-    hold(8, 60, narrow, &[Mark::SnapshotOvertaken, Mark::SnapshotStreamed]);
+    hold(8, 60, narrow, &[Mark::SnapshotPassedOver, Mark::SnapshotStreamed]);
 }
