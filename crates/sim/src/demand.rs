@@ -77,7 +77,9 @@ mod tests {
         let mut demand = Demand::new(world.machines.len());
         let mut pass = |world: &mut World, to: u64, losses: &[u64]| {
             while world.env.now < Moment::ZERO + Duration::from_secs(to) {
-                losses.iter().for_each(|&store| world.power_off(StoreId(store)));
+                for &store in losses {
+                    world.power_off(StoreId(store));
+                }
                 assert!(
                     world.run_until(world.env.now + Demand::EVERY),
                     "{:?}",
