@@ -79,6 +79,11 @@ impl Faults {
         self.lies.insert(operation);
     }
 
+    /// What waits for its operation does not come.
+    pub(super) fn withdraw(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Power is back: what was to come does not come.
     pub(super) fn reset(&mut self) {
         self.power_off_at = None;

@@ -71,6 +71,11 @@ impl SimDisk {
         self.lock().faults.inject(operation, nth, effect);
     }
 
+    /// What was injected and has not come does not come.
+    pub fn withdraw(&self) {
+        self.lock().faults.withdraw();
+    }
+
     /// Every operation of this kind says that it is done and does nothing, from now on.
     pub fn lie(&self, operation: Operation) {
         self.lock().faults.lie(operation);

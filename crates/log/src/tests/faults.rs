@@ -121,6 +121,23 @@ fn an_unreadable_disk_is_an_error_and_changes_nothing() {
 }
 
 #[test]
+fn a_fault_that_is_withdrawn_does_not_come() {
+    for operation in [Operation::Write, Operation::Sync] {
+        let disk = SimDisk::new();
+        let (mut log, _) = Log::open(disk.clone(), config(8192)).unwrap();
+        for nth in 1..=3 {
+            disk.inject(operation, nth, Effect::Error);
+        }
+        disk.withdraw();
+        log.write(&[hard(1, 1)]).unwrap();
+        log.sync().unwrap();
+        disk.inject(operation, 1, Effect::Error);
+        let failed = log.write(&[hard(1, 2)]).and_then(|_| log.sync());
+        assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
+    }
+}
+
+#[test]
 fn a_newer_format_is_refused_and_nothing_is_changed() {
     let disk = SimDisk::new();
     drop(Log::open(disk.clone(), config(8192)).unwrap());

@@ -136,9 +136,15 @@ impl Machine {
         self.ailments.is_full = false;
     }
 
-    /// Nothing new goes wrong with the disks; what is damaged stays so.
+    /// Nothing new goes wrong with the disks, nor what was to: a store that fails long after the
+    /// last fault may be one too many. What is damaged stays so.
     pub(super) fn heal_disks(&mut self) {
         self.make_room();
+        self.log_disk.withdraw();
+        self.spools.disk().withdraw();
+        if let Some(running) = &self.running {
+            running.rows.store.spare();
+        }
         self.ailments.is_unreadable = false;
     }
 

@@ -38,6 +38,13 @@ impl FusedEngine {
         self.until_error.store(operations, Ordering::Relaxed);
     }
 
+    /// None fails any more; one that failed stays so.
+    pub(super) fn spare(&self) {
+        if self.until_error.load(Ordering::Relaxed) > 0 {
+            self.until_error.store(UNLIT, Ordering::Relaxed);
+        }
+    }
+
     fn burn(&self) -> Result<(), Error> {
         match self.until_error.load(Ordering::Relaxed) {
             UNLIT => {}
