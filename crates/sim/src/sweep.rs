@@ -18,6 +18,12 @@ use crate::arguments::{Many, Settings, Soak};
 /// Seeds of a soak are counted from a number of this many hexadecimal digits of its commit.
 const COMMIT_DIGITS: usize = 10;
 
+/// Operations in a virtual second, over all seeds, below which the workload itself must be broken.
+/// What a single run must do is less: see `demand`.
+const OPERATIONS_PER_SECOND_MIN: f64 = 10.0;
+/// Fewer seeds may happen to be slow ones.
+const SEEDS_THAT_TELL: u64 = 100;
+
 /// Virtual time with the standard profile to measure the speed.
 const SPEED_TIME: Duration = Duration::from_secs(20);
 /// How often it is measured: what else the machine does must not count.
@@ -55,6 +61,16 @@ impl Sum {
         self.happenings += report.happenings;
         self.operations += report.operations;
         self.marks.merge(&report.marks);
+    }
+
+    fn operations_per_second(&self) -> f64 {
+        self.operations as f64 / self.total.as_secs_f64()
+    }
+
+    /// No rule was broken, and enough was done for that to mean something.
+    fn is_good(&self) -> bool {
+        let is_lazy = self.operations_per_second() < OPERATIONS_PER_SECOND_MIN;
+        self.violations == 0 && !(is_lazy && self.seeds >= SEEDS_THAT_TELL)
     }
 }
 
@@ -105,7 +121,7 @@ fn judge(plan: &Plan<'_>) -> bool {
     });
     let sum = sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     finish(&sum, started.elapsed(), threads);
-    sum.violations == 0
+    sum.is_good()
 }
 
 fn work(plan: &Plan<'_>, next: &AtomicU64, sum: &Mutex<Sum>) {
@@ -143,10 +159,10 @@ fn finish(sum: &Sum, elapsed: Duration, threads: usize) {
     let seconds = elapsed.as_secs_f64();
     println!(
         "{:.0} virtual s per real s and core on {threads} cores, {:.0} happenings and {:.0} \
-         operations per virtual s",
+         operations per virtual s (at least {OPERATIONS_PER_SECOND_MIN}, over {SEEDS_THAT_TELL} seeds)",
         sum.total.as_secs_f64() / seconds / threads as f64,
         sum.happenings as f64 / sum.total.as_secs_f64(),
-        sum.operations as f64 / sum.total.as_secs_f64(),
+        sum.operations_per_second(),
     );
     let (real, busy) = speed(threads);
     println!(
@@ -190,4 +206,19 @@ fn run_standard() -> f64 {
 fn busy() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_seeds_that_did_nearly_nothing_are_not_good() {
+        let total = Duration::from_hours(1);
+        let sum = |seeds, operations| Sum { seeds, total, operations, ..Sum::default() };
+        assert!(sum(100, 36_000).is_good());
+        assert!(!sum(100, 35_999).is_good());
+        assert!(sum(99, 0).is_good(), "too few to tell");
+        assert!(!Sum { violations: 1, ..sum(100, 36_000) }.is_good());
+    }
 }

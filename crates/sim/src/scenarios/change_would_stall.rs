@@ -12,7 +12,7 @@ use crate::marks::Mark;
 use super::hold;
 
 #[test]
-fn no_group_is_made_to_wait_for_one_that_lacks_everything() {
+fn changes_that_would_stall_a_group_are_refused_among_faults() {
     let narrow = |options: &mut crate::options::Options| {
         options.habits = HabitOptions::none();
         let hat = [Fault::ChangeRoles, Fault::ChangeMembers, Fault::CutOff, Fault::CrashOne];
