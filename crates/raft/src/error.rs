@@ -134,6 +134,13 @@ pub enum ChangeFailure {
         /// Which one.
         peer: PeerId,
     },
+    /// By the time the new voters had caught up, the group would have had to wait for a peer that
+    /// is silent, or needs a snapshot first. Nothing was changed.
+    #[error("the group would have to wait for {peer}, silent or behind: nothing was changed")]
+    WouldStall {
+        /// Which one.
+        peer: PeerId,
+    },
     /// The leader stepped down before the change took effect. Nothing was changed.
     #[error("leadership was lost before the change took effect: nothing was changed")]
     LeadershipLost,

@@ -490,11 +490,9 @@ impl Node {
     /// Whoever this peer may have something to say to: a member, one that was (as far back as the
     /// log goes), or one that is to become one.
     pub fn peer(&self, id: PeerId) -> Option<Peer> {
-        let newcomers = match &self.role {
-            Role::Leader(leader) => leader.changing.newcomers(),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &[],
-        };
-        let newcomer = newcomers.iter().find(|peer| peer.id == id).copied();
+        let reign = self.role.reign().into_iter();
+        let mut newcomers = reign.flat_map(|leader| leader.changing.newcomers());
+        let newcomer = newcomers.find(|peer| peer.id == id).copied();
         newcomer.or_else(|| self.shared.memberships.peer(id))
     }
 
@@ -546,39 +544,37 @@ impl Node {
 
     /// How far each follower is, in order of peer; empty unless leading.
     pub fn progress(&self) -> Vec<PeerProgress> {
-        match &self.role {
-            Role::Leader(leader) => leader.followers.iter().map(Progress::status).collect(),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
-        }
+        let followers = self.role.reign().into_iter().flat_map(|leader| &leader.followers);
+        followers.map(Progress::status).collect()
     }
 
     /// How far this follower is; nothing unless leading.
     pub fn progress_of(&self, peer: PeerId) -> Option<PeerProgress> {
-        match &self.role {
-            Role::Leader(leader) => leader.find(peer).map(Progress::status),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        self.role.reign()?.find(peer).map(Progress::status)
+    }
+
+    /// A snapshot that this leader asked for in this session is being opened: it stands at `at` or
+    /// later, and what comes after it will be needed.
+    pub fn on_snapshot_opened(&mut self, to: PeerId, session: u64, at: Index) {
+        if let Role::Leader(leader) = &mut self.role
+            && let Some(progress) = leader.progress(to).filter(|p| p.session == session)
+        {
+            progress.on_snapshot_opened(at);
         }
     }
 
     /// Whether this leader waits for a snapshot to be sent to a peer: one that it asked for in this
     /// session ([`Notice::SnapshotWanted`]), and whose end was not reported.
     pub fn wants_snapshot(&self, to: PeerId, session: u64) -> bool {
-        match &self.role {
-            Role::Leader(leader) => leader
-                .find(to)
-                .is_some_and(|progress| progress.session == session && progress.awaits_sending()),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => false,
-        }
+        let progress = self.role.reign().and_then(|leader| leader.find(to));
+        progress.is_some_and(|progress| progress.session == session && progress.awaits_sending())
     }
 
     /// After which entry the log is needed by followers heard of within an election timeout, by the
     /// one that is to take over, and once a snapshot on its way is installed: to compact beyond it
     /// would cost a snapshot, or another one. Nothing unless leading.
     pub fn log_needed_after(&self) -> Option<Index> {
-        match &self.role {
-            Role::Leader(leader) => leader.needed_after(&self.shared),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
-        }
+        self.role.reign()?.needed_after(&self.shared)
     }
 
     /// The last entry that may go when so many bytes of log, at least, are to stay for followers

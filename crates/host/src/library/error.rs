@@ -218,6 +218,9 @@ impl From<Refused> for Error {
                 _ => Self::Membership(error.to_string()),
             },
             Refused::ChangeFailed(ChangeFailure::CatchUp { peer }) => Self::NotCaughtUp { peer },
+            Refused::ChangeFailed(why @ ChangeFailure::WouldStall { .. }) => {
+                Self::MembershipBusy(why.to_string())
+            }
             Refused::ChangeFailed(ChangeFailure::LeadershipLost) => {
                 Self::NotLeader { leader: None }
             }

@@ -107,7 +107,7 @@ fn stalled_by(shared: &Shared, leader: &Leader, plan: &Plan) -> Option<PeerId> {
     let (id, timeout) = (shared.config.id, shared.config.election_timeout);
     let serves = |peer: PeerId| {
         let comes = plan.newcomers.iter().any(|newcomer| newcomer.id == peer);
-        let is_fed = |progress: &Progress| progress.serves(leader.now, timeout);
+        let is_fed = |progress: &Progress| progress.serves(&shared.log, leader.now, timeout);
         peer == id || comes || leader.find(peer).is_some_and(is_fed)
     };
     let decides =
@@ -175,10 +175,8 @@ pub(crate) fn advance(shared: &mut Shared, leader: &mut Leader) -> Transition {
         Some(Asked::CatchingUp { plan, .. }) => {
             let caught_up = |peer: &Peer| has_caught_up(shared, leader, peer.id);
             if plan.newcomers.iter().all(caught_up) {
-                let Plan { first, newcomers } = plan.clone();
-                leader.changing.asked = Some(Asked::Appended);
-                append(shared, leader, &first);
-                welcome(leader, &newcomers);
+                let plan = plan.clone();
+                enter(shared, leader, &plan);
             }
             return Transition::Stay;
         }
@@ -197,6 +195,23 @@ pub(crate) fn advance(shared: &mut Shared, leader: &mut Leader) -> Transition {
     settle(shared, leader)
 }
 
+/// All newcomers have caught up. That may have taken long: the others are looked at once more.
+fn enter(shared: &mut Shared, leader: &mut Leader, plan: &Plan) {
+    if let Some(peer) = stalled_by(shared, leader, plan) {
+        return give_up(shared, leader, ChangeFailure::WouldStall { peer });
+    }
+    leader.changing.asked = Some(Asked::Appended);
+    append(shared, leader, &plan.first);
+    welcome(leader, &plan.newcomers);
+}
+
+/// Nothing is in the log, and nothing will be.
+fn give_up(shared: &mut Shared, leader: &mut Leader, why: ChangeFailure) {
+    leader.changing.asked = None;
+    shared.outbox.notify(Notice::ChangeEnded(Err(why)));
+    feed(shared, leader, shared.log.last().index);
+}
+
 /// The window of the newcomers ended: each has said something within it, or the change fails.
 pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) {
     let Some(Asked::CatchingUp { plan, window }) = &leader.changing.asked else { return };
@@ -206,9 +221,7 @@ pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) {
     }
     let silent = |peer: &&Peer| leader.find(peer.id).is_none_or(|p| p.heard <= began);
     if let Some(peer) = plan.newcomers.iter().find(silent).map(|peer| peer.id) {
-        leader.changing.asked = None;
-        shared.outbox.notify(Notice::ChangeEnded(Err(ChangeFailure::CatchUp { peer })));
-        feed(shared, leader, shared.log.last().index);
+        give_up(shared, leader, ChangeFailure::CatchUp { peer });
     } else if let Some(Asked::CatchingUp { window, .. }) = &mut leader.changing.asked {
         *window = Window { began: now, ends: now + shared.config.election_timeout };
     }

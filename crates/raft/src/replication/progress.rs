@@ -200,6 +200,13 @@ impl Progress {
         self.nudge = false;
     }
 
+    /// The snapshot is being opened, perhaps long after it was asked for.
+    pub(crate) fn on_snapshot_opened(&mut self, at: Index) {
+        if let Mode::Snapshot { pinned, .. } = &mut self.mode {
+            *pinned = at.max(*pinned);
+        }
+    }
+
     /// The stream of the snapshot ended.
     pub(crate) fn on_snapshot_sent(&mut self, ok: bool, now: Moment) {
         match (self.mode, ok) {
@@ -212,9 +219,10 @@ impl Progress {
         }
     }
 
-    /// It spoke within this time, and as far as is known it can be fed from the log.
-    pub(crate) fn serves(&self, now: Moment, within: Duration) -> bool {
-        now.since(self.heard) < within && !matches!(self.mode, Mode::Snapshot { .. })
+    /// It is known to hold what the log starts after, and was heard of within this time.
+    pub(crate) fn serves(&self, log: &Log, now: Moment, within: Duration) -> bool {
+        let is_fed = self.matched > Index(0) && self.matched >= log.start().index;
+        is_fed && now.since(self.heard) < within
     }
 
     /// A snapshot was asked for, and its stream has not ended.

@@ -84,6 +84,11 @@ impl Role {
         }
     }
 
+    /// This peer's reign, if it leads.
+    pub(crate) fn reign(&self) -> Option<&Leader> {
+        if let Self::Leader(leader) = self { Some(leader) } else { None }
+    }
+
     /// True while a leader is alive as far as this peer knows: then it helps nobody else to power
     /// (thesis §4.2.3). A leader checks its quorum itself, so it counts.
     pub(crate) fn hears_leader(&self, shared: &Shared, now: Moment) -> bool {

@@ -54,6 +54,7 @@ pub(super) fn word(notice: &Notice) -> &'static str {
         Notice::ChangeStage(ChangeStage::Final { .. }) => "change final",
         Notice::ChangeEnded(Ok(_)) => "change done",
         Notice::ChangeEnded(Err(ChangeFailure::CatchUp { .. })) => "change gave up a newcomer",
+        Notice::ChangeEnded(Err(ChangeFailure::WouldStall { .. })) => "change gave up: would stall",
         Notice::ChangeEnded(Err(ChangeFailure::LeadershipLost)) => "change never begun",
         Notice::ChangeEnded(Err(ChangeFailure::Unknown)) => "change of unknown outcome",
         Notice::Removed => "removed",
