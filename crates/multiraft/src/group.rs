@@ -201,6 +201,11 @@ impl Group {
 
     // ---- inputs ----
 
+    /// The state machine is asked for a snapshot. It gives one of what is durable, or a later one.
+    pub(crate) fn on_snapshot_opened(&mut self, offer: &Offer) {
+        self.node.on_snapshot_opened(offer.to, offer.session, self.durable_applied);
+    }
+
     pub(crate) fn on_message(&mut self, store: StoreId, message: Message, now: Moment) {
         if self.is_halted() || self.is_contradicted(&message) {
             return;

@@ -49,7 +49,11 @@ pub(crate) struct Offers {
 
 impl Offers {
     /// End of a turn of these groups: what they ask for waits, and the next is opened.
-    pub(crate) fn turn(&mut self, groups: &BTreeMap<RegionId, Box<Group>>, effects: &mut Effects) {
+    pub(crate) fn turn(
+        &mut self,
+        groups: &mut BTreeMap<RegionId, Box<Group>>,
+        effects: &mut Effects,
+    ) {
         for (group, notice) in &effects.notices {
             if let &Notice::SnapshotWanted { to, session } = notice {
                 let group = groups.get(group);
@@ -58,10 +62,14 @@ impl Offers {
                 }
             }
         }
-        effects.apply.extend(self.next(|offer| {
+        let next = self.next(|offer| {
             let group = groups.get(&offer.group);
             group.and_then(|group| group.offer(offer.to, offer.session)) == Some(*offer)
-        }));
+        });
+        if let Some(offer) = next {
+            groups.get_mut(&offer.group).expect("it wants it").on_snapshot_opened(&offer);
+            effects.apply.push(offer.task());
+        }
     }
 
     /// A leader asks. What it asked for before on behalf of the same peer has no use any more.
@@ -84,12 +92,12 @@ impl Offers {
     }
 
     /// What is to be opened now, if it is anybody's turn.
-    fn next(&mut self, is_wanted: impl Fn(&Offer) -> bool) -> Option<ApplyTask> {
+    fn next(&mut self, is_wanted: impl Fn(&Offer) -> bool) -> Option<Offer> {
         while self.under_way.is_none() {
             let offer = self.waiting.pop_front()?;
             if is_wanted(&offer) {
                 self.under_way = Some(offer);
-                return Some(offer.task());
+                return Some(offer);
             }
             self.passed_over += 1;
         }
@@ -112,10 +120,8 @@ mod tests {
     }
 
     fn next(offers: &mut Offers) -> Option<(u64, u64, u64)> {
-        match offers.next(|offer| offer.term.0 != 9)? {
-            ApplyTask::Snapshot { group, to, term, .. } => Some((group.0, to.0, term.0)),
-            other => panic!("{other:?} is no snapshot"),
-        }
+        let Offer { group, to, term, .. } = offers.next(|offer| offer.term.0 != 9)?;
+        Some((group.0, to.0, term.0))
     }
 
     #[test]

@@ -387,7 +387,7 @@ impl Shard {
             self.agenda.plan_visit(group);
         }
         self.agenda.reuse(dirty);
-        self.offers.turn(&self.groups, effects);
+        self.offers.turn(&mut self.groups, effects);
         self.cache.hold(self.config.cache_bytes_all, &mut self.held, &mut self.groups);
         for (group, fetch) in &mut effects.fetch {
             self.tickets += 1;

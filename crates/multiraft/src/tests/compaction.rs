@@ -150,6 +150,31 @@ fn a_snapshot_that_waited_is_as_new_as_any() {
     assert_eq!([stores.installs(2), stores.installs(3)], [2, 1], "one was on its way, one waited");
 }
 
+/// It may have waited until the log was nearly as long as it may be.
+#[test]
+fn what_comes_after_a_snapshot_that_waited_stays() {
+    let mut stores = stores_of(1, 2);
+    stores.write(50);
+    stores.holds_snapshots = true;
+    for id in [2, 3] {
+        let step = PeerChange::AddLearner { peer: PeerId(id), store: StoreId(id) };
+        let change = MembershipChange::from(step);
+        stores.ask(1, |token| Event::Change { group: GROUP, change, token });
+        stores.pass(1, Duration::from_millis(100));
+    }
+    stores.write(120);
+    // That of the other is made now; while it travels, as much is written as may be.
+    stores.deliver_held();
+    let made = stores.applied(1);
+    stores.write(60);
+    assert!(stores.first(1) <= made.next(), "{} > {made}", stores.first(1));
+    stores.release();
+    for _ in 0..3 {
+        stores.pass(1, Duration::from_millis(100));
+    }
+    assert_eq!((stores.applied(3), stores.installs(3)), (stores.applied(1), 1));
+}
+
 /// A shard whose group has applied five entries, none of them durable elsewhere; and its effects.
 fn with_five_applied(durability: Durability, engine_sync: EngineSyncConfig) -> (Shard, Effects) {
     let entry = |index| Entry {

@@ -9,6 +9,7 @@ mod membership;
 mod overload;
 mod quarantine;
 mod reads;
+mod snapshot_line;
 mod stores;
 mod successor;
 mod target;

@@ -114,9 +114,14 @@ impl Stores {
         token
     }
 
-    /// Snapshots that were held arrive.
+    /// Snapshots that were held arrive, and more are not held.
     pub(super) fn release(&mut self) {
         self.holds_snapshots = false;
+        self.deliver_held();
+    }
+
+    /// Snapshots that were held arrive.
+    pub(super) fn deliver_held(&mut self) {
         self.mail.extend(self.held.drain(..));
         self.run();
     }
