@@ -525,6 +525,11 @@ impl Node {
         }
     }
 
+    /// A snapshot has arrived, and is not installed yet.
+    pub fn is_installing(&self) -> bool {
+        self.shared.applying.install.is_some()
+    }
+
     /// The snapshot of this offer will be installed; for now entries may still be applied.
     pub fn will_install(&self, offer: &Body) -> bool {
         let Body::Snapshot { meta, .. } = offer else { return false };

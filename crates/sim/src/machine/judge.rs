@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use kontiki_multiraft::{ApplyTask, Outbound};
+use kontiki_multiraft::{ApplyTask, Event, Outbound};
 use kontiki_raft::Node;
 use kontiki_raft::invariants::{self, Observed};
 use kontiki_types::{Body, RegionId};
@@ -122,7 +122,7 @@ impl Machine {
         }
         let memories = running.rows.memories.values();
         let saving = memories.filter(|memory| memory.saving.is_some()).count();
-        let most = self.saves.len() + saving + running.streams.incoming_count();
+        let most = self.saves.len() + saving + running.spools_on_their_way();
         if self.spools.count() > most {
             let what = format!("{} keeps {} spools, needs {most}", self.id, self.spools.count());
             env.fail(Rule::NoError, what);
@@ -150,6 +150,16 @@ impl Machine {
 }
 
 impl Running {
+    /// Snapshots that come in, or have arrived and are not installed or discarded yet.
+    fn spools_on_their_way(&self) -> usize {
+        let arrives = |event: &&Event| matches!(event, Event::SnapshotArrived { .. });
+        let goes = |task: &&ApplyTask| matches!(task, ApplyTask::Discard { .. });
+        self.streams.incoming_count()
+            + self.inbox.iter().filter(arrives).count()
+            + self.shard.nodes().filter(|(_, node)| node.is_installing()).count()
+            + self.tasks.iter().filter(goes).count()
+    }
+
     /// What must hold of a node by itself, and compared with how it stood after its last turn. Its
     /// assertions become a broken rule like any other of the product.
     fn check_node(&mut self, group: RegionId) {
