@@ -117,10 +117,6 @@ pub enum ChangeError {
     /// Nobody would have a vote.
     #[error("nobody would have a vote")]
     NoVoters,
-    /// A quorum serves now, and none would after the change: the group would wait for a peer that
-    /// is silent, or lacks so much that it needs a snapshot first.
-    #[error("the group would have to wait for {0}, which is silent or needs a snapshot first")]
-    WouldStall(PeerId),
 }
 
 /// Why a change of membership that had begun did not end well.
@@ -134,9 +130,9 @@ pub enum ChangeFailure {
         /// Which one.
         peer: PeerId,
     },
-    /// By the time the new voters had caught up, the group would have had to wait for a peer that
-    /// is silent, or needs a snapshot first. Nothing was changed.
-    #[error("the group would have to wait for {peer}, silent or behind: nothing was changed")]
+    /// A quorum serves now, and none would after the change: the group would wait for a peer that
+    /// is silent, or needs a snapshot first. It was waited for a while. Nothing was changed.
+    #[error("the group would have to wait for {peer}, silent or far behind: nothing was changed")]
     WouldStall {
         /// Which one.
         peer: PeerId,

@@ -94,7 +94,7 @@ pub enum Error {
     #[error("membership: {0}")]
     Membership(String),
     /// Another change of membership, or a transfer, is under way, or a peer would be needed that is
-    /// silent or needs a snapshot first. Nothing was begun: try again when that has ended.
+    /// silent or needs a snapshot first. Nothing was changed: try again when that has ended.
     #[error("membership: {0}")]
     MembershipBusy(String),
     /// A new peer did not catch up in time; the membership is as it was.
@@ -211,10 +211,9 @@ impl From<Refused> for Error {
             Refused::ReadFailed => Self::ReadNotConfirmed,
             Refused::Change(error) => match error {
                 ChangeError::NotLeader { .. } => Self::NotLeader { leader: None },
-                ChangeError::NotReady
-                | ChangeError::InProgress
-                | ChangeError::Transferring
-                | ChangeError::WouldStall(_) => Self::MembershipBusy(error.to_string()),
+                ChangeError::NotReady | ChangeError::InProgress | ChangeError::Transferring => {
+                    Self::MembershipBusy(error.to_string())
+                }
                 _ => Self::Membership(error.to_string()),
             },
             Refused::ChangeFailed(ChangeFailure::CatchUp { peer }) => Self::NotCaughtUp { peer },

@@ -95,9 +95,6 @@ pub(crate) fn begin(
     leader.now = leader.now.max(now);
     may_begin(shared, leader)?;
     let plan = plan::plan(shared.membership(), change)?;
-    if let Some(peer) = stalled_by(shared, leader, &plan) {
-        return Err(ChangeError::WouldStall(peer));
-    }
     Ok(carry_out(shared, leader, plan, now))
 }
 
@@ -173,10 +170,11 @@ pub(crate) fn advance(shared: &mut Shared, leader: &mut Leader) -> Transition {
         None if leader.changing.settled => return Transition::Stay,
         None | Some(Asked::Appended) => {}
         Some(Asked::CatchingUp { plan, .. }) => {
-            let caught_up = |peer: &Peer| has_caught_up(shared, leader, peer.id);
-            if plan.newcomers.iter().all(caught_up) {
-                let plan = plan.clone();
-                enter(shared, leader, &plan);
+            if have_caught_up(shared, leader, plan) && stalled_by(shared, leader, plan).is_none() {
+                let Plan { first, newcomers } = plan.clone();
+                leader.changing.asked = Some(Asked::Appended);
+                append(shared, leader, &first);
+                welcome(leader, &newcomers);
             }
             return Transition::Stay;
         }
@@ -195,24 +193,8 @@ pub(crate) fn advance(shared: &mut Shared, leader: &mut Leader) -> Transition {
     settle(shared, leader)
 }
 
-/// All newcomers have caught up. That may have taken long: the others are looked at once more.
-fn enter(shared: &mut Shared, leader: &mut Leader, plan: &Plan) {
-    if let Some(peer) = stalled_by(shared, leader, plan) {
-        return give_up(shared, leader, ChangeFailure::WouldStall { peer });
-    }
-    leader.changing.asked = Some(Asked::Appended);
-    append(shared, leader, &plan.first);
-    welcome(leader, &plan.newcomers);
-}
-
-/// Nothing is in the log, and nothing will be.
-fn give_up(shared: &mut Shared, leader: &mut Leader, why: ChangeFailure) {
-    leader.changing.asked = None;
-    shared.outbox.notify(Notice::ChangeEnded(Err(why)));
-    feed(shared, leader, shared.log.last().index);
-}
-
-/// The window of the newcomers ended: each has said something within it, or the change fails.
+/// The window ended: each newcomer has said something within it, and where they are all ready
+/// nobody else is waited for any longer, or the change fails. Nothing is in the log then.
 pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) {
     let Some(Asked::CatchingUp { plan, window }) = &leader.changing.asked else { return };
     let Window { began, ends } = *window;
@@ -220,8 +202,18 @@ pub(crate) fn on_time(shared: &mut Shared, leader: &mut Leader, now: Moment) {
         return;
     }
     let silent = |peer: &&Peer| leader.find(peer.id).is_none_or(|p| p.heard <= began);
-    if let Some(peer) = plan.newcomers.iter().find(silent).map(|peer| peer.id) {
-        give_up(shared, leader, ChangeFailure::CatchUp { peer });
+    let failure = match plan.newcomers.iter().find(silent) {
+        Some(&Peer { id: peer, .. }) => Some(ChangeFailure::CatchUp { peer }),
+        None if have_caught_up(shared, leader, plan) => {
+            let needed = stalled_by(shared, leader, plan);
+            needed.map(|peer| ChangeFailure::WouldStall { peer })
+        }
+        None => None,
+    };
+    if let Some(failure) = failure {
+        leader.changing.asked = None;
+        shared.outbox.notify(Notice::ChangeEnded(Err(failure)));
+        feed(shared, leader, shared.log.last().index);
     } else if let Some(Asked::CatchingUp { window, .. }) = &mut leader.changing.asked {
         *window = Window { began: now, ends: now + shared.config.election_timeout };
     }
@@ -276,6 +268,10 @@ fn welcome(leader: &mut Leader, newcomers: &[Peer]) {
             progress.heard = now;
         }
     }
+}
+
+fn have_caught_up(shared: &Shared, leader: &Leader, plan: &Plan) -> bool {
+    plan.newcomers.iter().all(|peer| has_caught_up(shared, leader, peer.id))
 }
 
 /// It takes entries as they come, spoke within an election timeout, and lacks little.

@@ -9,7 +9,8 @@
 //! ```text
 //!  change ──▶ catching up ──▶ joint entry ──committed──▶ final entry ──committed──▶ done
 //!               │      └────── straight, when at most one vote changes ──┘
-//!               └─ a new voter fell silent: failed, and nothing was changed
+//!               └─ a new voter fell silent, or the group would wait for an old one:
+//!                  failed, and nothing was changed
 //! ```
 //!
 //! [`plan`] judges a change and says which configurations it passes through; [`change`] carries it

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kontiki_codec::payloads;
 use kontiki_engine::Engine;
 use kontiki_multiraft::{ApplyTask, Committed, CommittedKind, Error, Event, Payloads, Round};
-use kontiki_raft::{Notice, TransferOutcome};
+use kontiki_raft::{ChangeFailure, Notice, TransferOutcome};
 use kontiki_types::{RegionId, SnapshotMeta, StoreId};
 
 use crate::env::{Env, Work};
@@ -251,6 +251,9 @@ impl Machine {
         match notice {
             Notice::TransferEnded { outcome: TransferOutcome::Done, .. } => {
                 env.marks.hit(Mark::TransferDone);
+            }
+            Notice::ChangeEnded(Err(ChangeFailure::WouldStall { .. })) => {
+                env.marks.hit(Mark::ChangeWouldStall);
             }
             Notice::ChangeEnded(Err(_)) => env.marks.hit(Mark::ChangeFailed),
             Notice::Removed => self.on_removed(group, env),

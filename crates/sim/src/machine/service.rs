@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kontiki_client::ask::{Body, Columns, Direction, Found, Outgoing, Read, Scan};
 use kontiki_codec::command;
 use kontiki_multiraft::{Event, Refused, Token};
-use kontiki_raft::{ChangeError, RoleKind};
+use kontiki_raft::RoleKind;
 use kontiki_store::{ProposeError, ReadError, RegionReader, propose};
 use kontiki_types::{
     Command, Epoch, Header, Index, MembershipChange, Moment, Outcome, ReadMode, Refusal, RegionId,
@@ -213,9 +213,6 @@ impl Machine {
 
     /// A caller gets no reply from the state machine.
     pub(super) fn refuse(&mut self, token: Token, refused: Refused, env: &mut Env) {
-        if matches!(refused, Refused::Change(ChangeError::WouldStall(_))) {
-            env.marks.hit(Mark::ChangeWouldStall);
-        }
         let Some(caller) = self.running().callers.remove(&token) else { return };
         let why = match refused {
             Refused::NotLeader { leader } => Why::NotLeader(leader.map(|(_, store)| store)),
