@@ -73,8 +73,8 @@ marks! {
     DestroyResumed = "destruction of a replica finished after a crash",
     /// A start found a replica that awaits its first snapshot.
     BlankAtStart = "replica without data at start",
-    /// A change of membership was refused: the group would have had to wait for a member.
-    ChangeWouldStall = "change of membership refused: the group would wait",
+    /// A change of membership failed: the group would have had to wait for a member.
+    ChangeWouldStall = "change of membership failed: the group would wait",
     /// A change of membership failed: a newcomer did not catch up, or leadership was lost.
     ChangeFailed = "change of membership failed on its way",
     /// A leader left the group that it led.

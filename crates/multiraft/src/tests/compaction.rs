@@ -125,9 +125,8 @@ fn what_comes_after_a_snapshot_on_its_way_stays() {
     assert_eq!((stores.applied(3), stores.installs(3)), (stores.applied(1), 1));
 }
 
-/// A snapshot may wait long for those before it: what it was asked for may be gone by then.
-#[test]
-fn a_snapshot_that_waited_is_as_new_as_any() {
+/// Two learners need a snapshot: that of the first is held on its way, the other waits.
+fn stores_whose_learners_wait() -> Stores {
     let mut stores = stores_of(1, 2);
     stores.write(50);
     stores.holds_snapshots = true;
@@ -137,6 +136,13 @@ fn a_snapshot_that_waited_is_as_new_as_any() {
         stores.ask(1, |token| Event::Change { group: GROUP, change, token });
         stores.pass(1, Duration::from_millis(100));
     }
+    stores
+}
+
+/// A snapshot may wait long for those before it: what it was asked for may be gone by then.
+#[test]
+fn a_snapshot_that_waited_is_as_new_as_any() {
+    let mut stores = stores_whose_learners_wait();
     let wants = |notice: &&Notice| matches!(notice, Notice::SnapshotWanted { .. });
     assert_eq!(stores.store(1).notices.iter().filter(wants).count(), 2);
     let asked = stores.applied(1);
@@ -153,15 +159,7 @@ fn a_snapshot_that_waited_is_as_new_as_any() {
 /// It may have waited until the log was nearly as long as it may be.
 #[test]
 fn what_comes_after_a_snapshot_that_waited_stays() {
-    let mut stores = stores_of(1, 2);
-    stores.write(50);
-    stores.holds_snapshots = true;
-    for id in [2, 3] {
-        let step = PeerChange::AddLearner { peer: PeerId(id), store: StoreId(id) };
-        let change = MembershipChange::from(step);
-        stores.ask(1, |token| Event::Change { group: GROUP, change, token });
-        stores.pass(1, Duration::from_millis(100));
-    }
+    let mut stores = stores_whose_learners_wait();
     stores.write(120);
     // That of the other is made now; while it travels, as much is written as may be.
     stores.deliver_held();

@@ -1,6 +1,6 @@
 //! Found by the soak: a change took the votes of all but two, one of whom needed a snapshot, which
 //! waited for that of another and was behind the log when it came. Nothing was committed for half a
-//! minute without any fault. Such a change is refused now, and a snapshot opened when its turn
+//! minute without any fault. Such a change fails now, and a snapshot is opened when its turn
 //! comes.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::marks::Mark;
 use super::hold;
 
 #[test]
-fn changes_that_would_stall_a_group_are_refused_among_faults() {
+fn changes_that_would_stall_a_group_fail_among_faults() {
     let narrow = |options: &mut crate::options::Options| {
         options.habits = HabitOptions::none();
         let hat = [Fault::ChangeRoles, Fault::ChangeMembers, Fault::CutOff, Fault::CrashOne];
